@@ -1,0 +1,81 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6), .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"), .enableUpcomingFeature("InternalImportsByDefault"),
+]
+// Numeric code that a debug build could not bear unoptimised.
+let hot: [SwiftSetting] = strict + [.unsafeFlags(["-O"], .when(configuration: .debug))]
+
+let package = Package(
+    name: "osler",
+    platforms: [.macOS(.v15)],
+    products: [.executable(name: "osler", targets: ["osler"])],
+    dependencies: [
+        // The command line: parsing, help, completion. Links FoundationEssentials only.
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        // YAML configuration files; the only user of full Foundation, kept in the executable.
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    ],
+    targets: [
+        .executableTarget(
+            name: "osler",
+            dependencies: [
+                "OslerTraining", "OslerInference", "OslerData", "OslerModels", "OslerTokenizers", "OslerFormats",
+                "OslerCompute",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Yams", package: "Yams"),
+            ], swiftSettings: strict),
+        .target(
+            name: "OslerTraining",
+            dependencies: ["OslerModels", "OslerData", "OslerTokenizers", "OslerFormats", "OslerCompute"],
+            swiftSettings: hot),
+        .target(
+            name: "OslerInference", dependencies: ["OslerModels", "OslerTokenizers", "OslerFormats", "OslerCompute"],
+            swiftSettings: hot),
+        .target(
+            name: "OslerModels", dependencies: ["OslerFormats", "OslerCompute"], swiftSettings: hot),
+        .target(name: "OslerData", dependencies: ["OslerTokenizers", "OslerFormats"], swiftSettings: hot),
+        .target(name: "OslerTokenizers", dependencies: ["OslerFormats"], swiftSettings: hot),
+        .target(name: "OslerFormats", dependencies: ["CZlib"], swiftSettings: hot),
+        // gzip-compressed datasets; zlib is on every Linux machine, its header in zlib1g-dev.
+        .systemLibrary(
+            name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
+        .target(name: "OslerCompute", dependencies: ["COslerKernels"], swiftSettings: hot),
+        .target(
+            name: "COslerKernels",
+            // Optimised in debug builds too: unoptimised kernels are up to 75 times slower.
+            cSettings: [.unsafeFlags(["-O3", "-fno-math-errno"])]),
+        .target(
+            name: "OslerTestSupport", dependencies: ["OslerFormats", "OslerCompute"], swiftSettings: hot),
+        .testTarget(
+            name: "OslerComputeTests", dependencies: ["OslerCompute", "OslerFormats", "OslerTestSupport"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "OslerFormatsTests", dependencies: ["OslerFormats", "OslerTestSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "OslerTokenizersTests", dependencies: ["OslerTokenizers", "OslerFormats", "OslerTestSupport"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "OslerDataTests", dependencies: ["OslerData", "OslerTokenizers", "OslerFormats", "OslerTestSupport"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "OslerModelsTests", dependencies: ["OslerModels", "OslerFormats", "OslerCompute", "OslerTestSupport"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "OslerTrainingTests",
+            dependencies: [
+                "OslerTraining", "OslerModels", "OslerData", "OslerTokenizers", "OslerFormats", "OslerCompute",
+                "OslerTestSupport",
+            ], swiftSettings: strict),
+        .testTarget(
+            name: "OslerInferenceTests",
+            dependencies: [
+                "OslerInference", "OslerModels", "OslerTokenizers", "OslerFormats", "OslerCompute", "OslerTestSupport",
+            ], swiftSettings: strict),
+        .testTarget(
+            name: "oslerTests", dependencies: ["osler", "OslerFormats", "OslerTestSupport"], swiftSettings: strict),
+    ],
+    cLanguageStandard: .c2x
+)

@@ -1,0 +1,2 @@
+/* The CPU kernels. One file a kernel family and instruction set; see ARCHITECTURE.md. */
+#pragma once

@@ -1,0 +1,1 @@
+@main struct Osler { static func main() {} }
