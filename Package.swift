@@ -3,7 +3,8 @@ import PackageDescription
 
 let strict: [SwiftSetting] = [
     .swiftLanguageMode(.v6), .enableUpcomingFeature("ExistentialAny"),
-    .enableUpcomingFeature("MemberImportVisibility"), .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
 ]
 // Numeric code that a debug build could not bear unoptimised.
 let hot: [SwiftSetting] = strict + [.unsafeFlags(["-O"], .when(configuration: .debug))]
@@ -22,21 +23,27 @@ let package = Package(
         .executableTarget(
             name: "osler",
             dependencies: [
-                "OslerTraining", "OslerInference", "OslerData", "OslerModels", "OslerTokenizers", "OslerFormats",
+                "OslerTraining", "OslerInference", "OslerData", "OslerModels", "OslerTokenizers",
+                "OslerFormats",
                 "OslerCompute",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Yams", package: "Yams"),
             ], swiftSettings: strict),
         .target(
             name: "OslerTraining",
-            dependencies: ["OslerModels", "OslerData", "OslerTokenizers", "OslerFormats", "OslerCompute"],
+            dependencies: [
+                "OslerModels", "OslerData", "OslerTokenizers", "OslerFormats", "OslerCompute",
+            ],
             swiftSettings: hot),
         .target(
-            name: "OslerInference", dependencies: ["OslerModels", "OslerTokenizers", "OslerFormats", "OslerCompute"],
+            name: "OslerInference",
+            dependencies: ["OslerModels", "OslerTokenizers", "OslerFormats", "OslerCompute"],
             swiftSettings: hot),
         .target(
             name: "OslerModels", dependencies: ["OslerFormats", "OslerCompute"], swiftSettings: hot),
-        .target(name: "OslerData", dependencies: ["OslerTokenizers", "OslerFormats"], swiftSettings: hot),
+        .target(
+            name: "OslerData", dependencies: ["OslerTokenizers", "OslerFormats"], swiftSettings: hot
+        ),
         .target(name: "OslerTokenizers", dependencies: ["OslerFormats"], swiftSettings: hot),
         .target(name: "OslerFormats", dependencies: ["CZlib"], swiftSettings: hot),
         // gzip-compressed datasets; zlib is on every Linux machine, its header in zlib1g-dev.
@@ -48,34 +55,43 @@ let package = Package(
             // Optimised in debug builds too: unoptimised kernels are up to 75 times slower.
             cSettings: [.unsafeFlags(["-O3", "-fno-math-errno"])]),
         .target(
-            name: "OslerTestSupport", dependencies: ["OslerFormats", "OslerCompute"], swiftSettings: hot),
+            name: "OslerTestSupport", dependencies: ["OslerFormats", "OslerCompute"],
+            swiftSettings: hot),
         .testTarget(
-            name: "OslerComputeTests", dependencies: ["OslerCompute", "OslerFormats", "OslerTestSupport"],
+            name: "OslerComputeTests",
+            dependencies: ["OslerCompute", "OslerFormats", "OslerTestSupport"],
             swiftSettings: strict),
         .testTarget(
-            name: "OslerFormatsTests", dependencies: ["OslerFormats", "OslerTestSupport"], swiftSettings: strict),
-        .testTarget(
-            name: "OslerTokenizersTests", dependencies: ["OslerTokenizers", "OslerFormats", "OslerTestSupport"],
+            name: "OslerFormatsTests", dependencies: ["OslerFormats", "OslerTestSupport"],
             swiftSettings: strict),
         .testTarget(
-            name: "OslerDataTests", dependencies: ["OslerData", "OslerTokenizers", "OslerFormats", "OslerTestSupport"],
+            name: "OslerTokenizersTests",
+            dependencies: ["OslerTokenizers", "OslerFormats", "OslerTestSupport"],
             swiftSettings: strict),
         .testTarget(
-            name: "OslerModelsTests", dependencies: ["OslerModels", "OslerFormats", "OslerCompute", "OslerTestSupport"],
+            name: "OslerDataTests",
+            dependencies: ["OslerData", "OslerTokenizers", "OslerFormats", "OslerTestSupport"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "OslerModelsTests",
+            dependencies: ["OslerModels", "OslerFormats", "OslerCompute", "OslerTestSupport"],
             swiftSettings: strict),
         .testTarget(
             name: "OslerTrainingTests",
             dependencies: [
-                "OslerTraining", "OslerModels", "OslerData", "OslerTokenizers", "OslerFormats", "OslerCompute",
+                "OslerTraining", "OslerModels", "OslerData", "OslerTokenizers", "OslerFormats",
+                "OslerCompute",
                 "OslerTestSupport",
             ], swiftSettings: strict),
         .testTarget(
             name: "OslerInferenceTests",
             dependencies: [
-                "OslerInference", "OslerModels", "OslerTokenizers", "OslerFormats", "OslerCompute", "OslerTestSupport",
+                "OslerInference", "OslerModels", "OslerTokenizers", "OslerFormats", "OslerCompute",
+                "OslerTestSupport",
             ], swiftSettings: strict),
         .testTarget(
-            name: "oslerTests", dependencies: ["osler", "OslerFormats", "OslerTestSupport"], swiftSettings: strict),
+            name: "oslerTests", dependencies: ["osler", "OslerFormats", "OslerTestSupport"],
+            swiftSettings: strict),
     ],
     cLanguageStandard: .c2x
 )

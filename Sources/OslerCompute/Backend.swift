@@ -45,11 +45,13 @@ package protocol Backend: AnyObject, Sendable {
     /// `inverseRMS = 1 / sqrt(mean(input^2) + epsilon)`.
     /// input float32 or bfloat16 `[T, D]`, weight float32 `[D]`, output activation type `[T, D]`, inverseRMS float32 `[T]`
     /// (saved for backward).
-    func rmsNorm(_ input: Tensor, weight: Tensor, epsilon: Float, output: Tensor, inverseRMS: Tensor)
+    func rmsNorm(
+        _ input: Tensor, weight: Tensor, epsilon: Float, output: Tensor, inverseRMS: Tensor)
     /// `inputGradient (+)= inverseRMS * (w*dy - x * inverseRMS^2 * mean(w*dy*x))`. The weight is frozen.
     /// input as in forward; gradients float32 or bfloat16. `accumulating` adds to `inputGradient`.
     func rmsNormBackward(
-        _ outputGradient: Tensor, input: Tensor, weight: Tensor, inverseRMS: Tensor, accumulating: Bool,
+        _ outputGradient: Tensor, input: Tensor, weight: Tensor, inverseRMS: Tensor,
+        accumulating: Bool,
         inputGradient: Tensor)
 
     /// Rotary position embedding (Su et al. 2021) in place, in the "rotate half" layout of transformers:
@@ -63,19 +65,23 @@ package protocol Backend: AnyObject, Sendable {
     /// scores. In sequence s, query i sees keys `0 ... keyCount - queryCount + i`. Softmax in float32. No `[T, T]`
     /// buffer (FlashAttention-2, Dao 2023).
     func attention(
-        query: Tensor, key: Tensor, value: Tensor, sequences: SequenceTable, scale: Float, output: Tensor,
+        query: Tensor, key: Tensor, value: Tensor, sequences: SequenceTable, scale: Float,
+        output: Tensor,
         logSumExp: Tensor)
     /// Gradients in the activation type; scores are recomputed from logSumExp. Only for tables with equal query and key
     /// counts.
     func attentionBackward(
-        _ outputGradient: Tensor, query: Tensor, key: Tensor, value: Tensor, output: Tensor, logSumExp: Tensor,
-        sequences: SequenceTable, scale: Float, queryGradient: Tensor, keyGradient: Tensor, valueGradient: Tensor)
+        _ outputGradient: Tensor, query: Tensor, key: Tensor, value: Tensor, output: Tensor,
+        logSumExp: Tensor,
+        sequences: SequenceTable, scale: Float, queryGradient: Tensor, keyGradient: Tensor,
+        valueGradient: Tensor)
 
     /// `output = silu(gate) * up` (Shazeer 2020), all `[T, F]`, activation type. `output` may be `gate` or `up`.
     func swiglu(gate: Tensor, up: Tensor, output: Tensor)
     /// Gradients in the activation type; each may overwrite the tensor that it belongs to.
     func swigluBackward(
-        _ outputGradient: Tensor, gate: Tensor, up: Tensor, gateGradient: Tensor, upGradient: Tensor)
+        _ outputGradient: Tensor, gate: Tensor, up: Tensor, gateGradient: Tensor, upGradient: Tensor
+    )
 
     /// `output = input * mask / (1 - probability)`, mask from `DropoutKey` by element position. Same shape and type, or
     /// float32 to bfloat16. May be in place.
@@ -101,7 +107,8 @@ package protocol Backend: AnyObject, Sendable {
     /// = scale * dLoss/dhidden, overwritten, or nil for evaluation. Loss per row: nll `-log p`; dft
     /// `-sg(p) log p` (Wu et al. 2025), so its gradient is p times nll's. workspace uint8.
     func linearCrossEntropy(
-        hidden: Tensor, head: FrozenMatrix, targets: Tensor, loss: LossKind, scale: Float, logProbabilities: Tensor,
+        hidden: Tensor, head: FrozenMatrix, targets: Tensor, loss: LossKind, scale: Float,
+        logProbabilities: Tensor,
         entropies: Tensor, isTop: Tensor, gradient: Tensor?, workspace: Tensor)
 
     // MARK: Optimizer
@@ -109,7 +116,9 @@ package protocol Backend: AnyObject, Sendable {
     /// Sum of squares of all elements, in double precision by fixed blocks.
     func sumOfSquares(_ tensor: Tensor) throws -> Double
     /// Decoupled AdamW (Loshchilov & Hutter 2019) as torch's, in place; all float32 of one shape.
-    func adamW(_ parameter: Tensor, gradient: Tensor, firstMoment: Tensor, secondMoment: Tensor, step: AdamWStep)
+    func adamW(
+        _ parameter: Tensor, gradient: Tensor, firstMoment: Tensor, secondMoment: Tensor,
+        step: AdamWStep)
     /// bitsandbytes' 8-bit blockwise AdamW (Dettmers et al. 2022). States uint8 with float32 absmax per 256 values.
     func adamW8bit(_ parameter: Tensor, gradient: Tensor, state: Adam8bitState, step: AdamWStep)
 }
@@ -122,8 +131,13 @@ package struct Product: Sendable {
     package var bTransposed: Bool
     package var scale: Float
 
-    package init(_ a: Tensor, aTransposed: Bool = false, _ b: FrozenMatrix, bTransposed: Bool = false, scale: Float = 1) {
-        (self.a, self.aTransposed, self.b, self.bTransposed, self.scale) = (a, aTransposed, b, bTransposed, scale)
+    package init(
+        _ a: Tensor, aTransposed: Bool = false, _ b: FrozenMatrix, bTransposed: Bool = false,
+        scale: Float = 1
+    ) {
+        (self.a, self.aTransposed, self.b, self.bTransposed, self.scale) = (
+            a, aTransposed, b, bTransposed, scale
+        )
     }
 
     /// `x * w^T`: a linear layer's forward, w `[out, in]`.
@@ -159,7 +173,8 @@ package struct SequenceTable: Sendable, Equatable {
         var offset = 0
         entries = lengths.map { length in
             defer { offset += length }
-            return Entry(queryOffset: offset, queryCount: length, keyOffset: offset, keyCount: length)
+            return Entry(
+                queryOffset: offset, queryCount: length, keyOffset: offset, keyCount: length)
         }
     }
 }
@@ -187,10 +202,13 @@ package struct AdamWStep: Sendable {
     package var step: Int
     package var gradientScale: Float = 1
     package init(
-        learningRate: Float, beta1: Float = 0.9, beta2: Float = 0.999, epsilon: Float = 1e-8, weightDecay: Float = 0,
+        learningRate: Float, beta1: Float = 0.9, beta2: Float = 0.999, epsilon: Float = 1e-8,
+        weightDecay: Float = 0,
         step: Int, gradientScale: Float = 1
     ) {
-        (self.learningRate, self.beta1, self.beta2, self.epsilon) = (learningRate, beta1, beta2, epsilon)
+        (self.learningRate, self.beta1, self.beta2, self.epsilon) = (
+            learningRate, beta1, beta2, epsilon
+        )
         (self.weightDecay, self.step, self.gradientScale) = (weightDecay, step, gradientScale)
     }
 }
@@ -204,6 +222,8 @@ package struct Adam8bitState: Sendable {
     package var firstAbsmax: Tensor
     package var secondAbsmax: Tensor
     package init(first: Tensor, second: Tensor, firstAbsmax: Tensor, secondAbsmax: Tensor) {
-        (self.first, self.second, self.firstAbsmax, self.secondAbsmax) = (first, second, firstAbsmax, secondAbsmax)
+        (self.first, self.second, self.firstAbsmax, self.secondAbsmax) = (
+            first, second, firstAbsmax, secondAbsmax
+        )
     }
 }

@@ -39,7 +39,9 @@ package struct NF4Matrix: Sendable {
         package let offset: Float
         package let blockSize: Int
         package init(absmax: Tensor, table: Tensor, offset: Float, blockSize: Int = 256) {
-            (self.absmax, self.table, self.offset, self.blockSize) = (absmax, table, offset, blockSize)
+            (self.absmax, self.table, self.offset, self.blockSize) = (
+                absmax, table, offset, blockSize
+            )
         }
     }
 
@@ -52,10 +54,14 @@ package struct NF4Matrix: Sendable {
     package let absmax: Tensor
     package let nested: Nested?
 
-    package init(rows: Int, columns: Int, blockSize: Int = 64, codes: Tensor, absmax: Tensor, nested: Nested?) {
+    package init(
+        rows: Int, columns: Int, blockSize: Int = 64, codes: Tensor, absmax: Tensor, nested: Nested?
+    ) {
         (self.rows, self.columns, self.blockSize) = (rows, columns, blockSize)
         (self.codes, self.absmax, self.nested) = (codes, absmax, nested)
     }
 
-    package var byteCount: Int { codes.byteCount + absmax.byteCount + (nested?.absmax.byteCount ?? 0) }
+    package var byteCount: Int {
+        codes.byteCount + absmax.byteCount + (nested?.absmax.byteCount ?? 0)
+    }
 }

@@ -29,7 +29,8 @@ package final class Storage: @unchecked Sendable {
     private let release: @Sendable (UnsafeMutableRawPointer) -> Void
 
     package init(
-        base: UnsafeMutableRawPointer, byteCount: Int, release: @escaping @Sendable (UnsafeMutableRawPointer) -> Void
+        base: UnsafeMutableRawPointer, byteCount: Int,
+        release: @escaping @Sendable (UnsafeMutableRawPointer) -> Void
     ) {
         (self.base, self.byteCount, self.release) = (base, byteCount, release)
     }
@@ -46,9 +47,13 @@ package struct Tensor: Sendable {
 
     package init(storage: Storage, byteOffset: Int = 0, dtype: DType, shape: [Int]) {
         precondition(
-            byteOffset >= 0 && byteOffset + shape.reduce(1, *) * dtype.byteWidth <= storage.byteCount,
-            "tensor \(shape) of \(dtype) at \(byteOffset) exceeds its storage of \(storage.byteCount) bytes")
-        (self.storage, self.byteOffset, self.dtype, self.shape) = (storage, byteOffset, dtype, shape)
+            byteOffset >= 0
+                && byteOffset + shape.reduce(1, *) * dtype.byteWidth <= storage.byteCount,
+            "tensor \(shape) of \(dtype) at \(byteOffset) exceeds its storage of \(storage.byteCount) bytes"
+        )
+        (self.storage, self.byteOffset, self.dtype, self.shape) = (
+            storage, byteOffset, dtype, shape
+        )
     }
 
     package var count: Int { shape.reduce(1, *) }
@@ -66,7 +71,8 @@ package struct Tensor: Sendable {
     package func rows(_ range: Range<Int>) -> Tensor {
         precondition(range.upperBound <= shape[0], "rows \(range) of \(shape)")
         return Tensor(
-            storage: storage, byteOffset: byteOffset + range.lowerBound * columns * dtype.byteWidth, dtype: dtype,
+            storage: storage, byteOffset: byteOffset + range.lowerBound * columns * dtype.byteWidth,
+            dtype: dtype,
             shape: [range.count] + shape.dropFirst())
     }
 
@@ -75,7 +81,9 @@ package struct Tensor: Sendable {
 
     /// Elements as `T`; only for tensors of host backends.
     package func elements<T>(as type: T.Type) -> UnsafeMutableBufferPointer<T> {
-        precondition(MemoryLayout<T>.stride == dtype.byteWidth, "\(T.self) elements of a \(dtype) tensor")
-        return UnsafeMutableBufferPointer(start: address.assumingMemoryBound(to: T.self), count: count)
+        precondition(
+            MemoryLayout<T>.stride == dtype.byteWidth, "\(T.self) elements of a \(dtype) tensor")
+        return UnsafeMutableBufferPointer(
+            start: address.assumingMemoryBound(to: T.self), count: count)
     }
 }

@@ -12,7 +12,8 @@ public struct InputError: Error, Sendable, Equatable, CustomStringConvertible {
     /// What the user can do about it.
     public var remedy: String?
 
-    public init(_ problem: String, file: String? = nil, field: String? = nil, remedy: String? = nil) {
+    public init(_ problem: String, file: String? = nil, field: String? = nil, remedy: String? = nil)
+    {
         (self.file, self.field, self.problem, self.remedy) = (file, field, problem, remedy)
     }
 
