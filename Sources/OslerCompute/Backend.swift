@@ -192,18 +192,19 @@ package struct DropoutKey: Sendable, Equatable {
 }
 
 /// The numbers of one optimizer step. `gradientScale` multiplies the gradient first (clipping).
+/// Double, as the libraries keep them: `1 - 0.999` in float32 is off by 1e-5.
 package struct AdamWStep: Sendable {
-    package var learningRate: Float
-    package var beta1: Float = 0.9
-    package var beta2: Float = 0.999
-    package var epsilon: Float = 1e-8
-    package var weightDecay: Float = 0
+    package var learningRate: Double
+    package var beta1: Double
+    package var beta2: Double
+    package var epsilon: Double
+    package var weightDecay: Double
     /// Counted from 1.
     package var step: Int
-    package var gradientScale: Float = 1
+    package var gradientScale: Float
     package init(
-        learningRate: Float, beta1: Float = 0.9, beta2: Float = 0.999, epsilon: Float = 1e-8,
-        weightDecay: Float = 0,
+        learningRate: Double, beta1: Double = 0.9, beta2: Double = 0.999, epsilon: Double = 1e-8,
+        weightDecay: Double = 0,
         step: Int, gradientScale: Float = 1
     ) {
         (self.learningRate, self.beta1, self.beta2, self.epsilon) = (

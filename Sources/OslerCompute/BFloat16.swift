@@ -1,0 +1,14 @@
+/// The upper half of a float32: 1 sign, 8 exponent and 7 mantissa bits.
+package enum BFloat16 {
+    /// Rounds to the nearest, ties to even; a NaN stays a (quiet) NaN.
+    package static func bits(_ value: Float) -> UInt16 {
+        let bits = value.bitPattern
+        if value.isNaN { return UInt16(truncatingIfNeeded: bits >> 16) | 0x40 }
+        return UInt16(truncatingIfNeeded: (bits &+ 0x7FFF &+ ((bits >> 16) & 1)) >> 16)
+    }
+
+    package static func float(_ bits: UInt16) -> Float { Float(bitPattern: UInt32(bits) << 16) }
+
+    /// `value` rounded to bfloat16.
+    package static func rounded(_ value: Float) -> Float { float(bits(value)) }
+}

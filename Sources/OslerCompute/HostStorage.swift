@@ -1,0 +1,81 @@
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Darwin)
+    internal import Darwin
+#endif
+
+/// What can go wrong while computing: memory, or the device.
+package struct ComputeError: Error, Sendable, Equatable, CustomStringConvertible {
+    package let description: String
+    package init(_ description: String) { self.description = description }
+}
+
+/// Memory of the host, for backends that compute there.
+package enum HostStorage {
+    /// Uninitialised memory aligned to 64 bytes (a cache line and the widest vector).
+    package static func allocate(byteCount: Int) throws -> Storage {
+        precondition(byteCount >= 0)
+        var memory: UnsafeMutableRawPointer?
+        guard posix_memalign(&memory, 64, max(byteCount, 64)) == 0, let memory else {
+            throw ComputeError("out of memory: \(byteCount) bytes of host memory asked for")
+        }
+        return Storage(base: memory, byteCount: byteCount) { free($0) }
+    }
+}
+
+extension Backend {
+    /// A new tensor with memory of its own, not initialised.
+    package func tensor(_ dtype: DType, _ shape: [Int]) throws -> Tensor {
+        let byteCount = shape.reduce(1, *) * dtype.byteWidth
+        return Tensor(storage: try allocate(byteCount: byteCount), dtype: dtype, shape: shape)
+    }
+
+    /// A new tensor that holds these float32 values, rounded where `dtype` is bfloat16.
+    package func tensor(_ values: [Float], _ dtype: DType = .float32, _ shape: [Int]) throws
+        -> Tensor
+    {
+        precondition(dtype == .float32 || dtype == .bfloat16)
+        let result = try tensor(dtype, shape)
+        precondition(values.count == result.count, "\(values.count) values for \(shape)")
+        if dtype == .float32 {
+            values.withUnsafeBytes { write($0, to: result) }
+        } else {
+            values.map(BFloat16.bits).withUnsafeBytes { write($0, to: result) }
+        }
+        return result
+    }
+
+    package func tensor(_ values: [Int32], _ shape: [Int]) throws -> Tensor {
+        let result = try tensor(.int32, shape)
+        precondition(values.count == result.count, "\(values.count) values for \(shape)")
+        values.withUnsafeBytes { write($0, to: result) }
+        return result
+    }
+
+    package func tensor(_ values: [UInt8], _ shape: [Int]) throws -> Tensor {
+        let result = try tensor(.uint8, shape)
+        precondition(values.count == result.count, "\(values.count) values for \(shape)")
+        values.withUnsafeBytes { write($0, to: result) }
+        return result
+    }
+
+    /// The elements of a float32 or bfloat16 tensor.
+    package func floats(_ tensor: Tensor) throws -> [Float] {
+        if tensor.dtype == .bfloat16 {
+            var bits = [UInt16](repeating: 0, count: tensor.count)
+            try bits.withUnsafeMutableBytes { try read(tensor, into: $0) }
+            return bits.map(BFloat16.float)
+        }
+        precondition(tensor.dtype == .float32)
+        var values = [Float](repeating: 0, count: tensor.count)
+        try values.withUnsafeMutableBytes { try read(tensor, into: $0) }
+        return values
+    }
+
+    /// The elements of a tensor as raw bytes.
+    package func bytes(_ tensor: Tensor) throws -> [UInt8] {
+        var values = [UInt8](repeating: 0, count: tensor.byteCount)
+        try values.withUnsafeMutableBytes { try read(tensor, into: $0) }
+        return values
+    }
+}
