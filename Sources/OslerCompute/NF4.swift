@@ -1,4 +1,6 @@
-/// The 4-bit normal-float format of QLoRA (Dettmers et al. 2023, section 3), as bitsandbytes stores it.
+internal import COslerKernels
+
+/// The 4-bit normal-float format of QLoRA (Dettmers et al. 2023, section 3), as bitsandbytes' CUDA code stores it.
 package enum NF4 {
     /// What the codes 0...15 stand for, in units of a block's largest magnitude.
     package static let table: [Float] = [
@@ -7,6 +9,84 @@ package enum NF4 {
         0.24611230194568634, 0.33791524171829224, 0.44070982933044434, 0.5626170039176941,
         0.7229568362236023, 1,
     ]
+
+    /// Quantizes a float32 or bfloat16 matrix in host memory to NF4, in new host memory.
+    ///
+    /// The flattened matrix is cut in blocks of `blockSize`; every value divided by its block's largest magnitude gets
+    /// the nearest code, the lower one in a tie. `doubleQuantized` keeps the scales as 8-bit codes of
+    /// `scale - mean(scales)` in blocks of 256. 0.5 bytes a value and 4 (1.016) a block.
+    /// - Throws: `ComputeError` when memory runs out.
+    package static func quantize(
+        _ values: Tensor, doubleQuantized: Bool, blockSize: Int = 64, on pool: ThreadPool
+    ) throws -> NF4Matrix {
+        precondition(values.dtype.isFloat && blockSize > 0 && blockSize % 2 == 0)
+        let count = values.count
+        let blocks = (count + blockSize - 1) / blockSize
+        let codes = try host(.uint8, (count + 1) / 2)
+        let absmax = try host(.float32, blocks)
+        let scales = absmax.elements(as: Float.self)
+        pool.runPieces(of: count, grain: blockSize * 512) { range, _ in
+            kernels.pointee.nf4_quantize(
+                values.address + range.lowerBound * values.dtype.byteWidth,
+                values.dtype == .bfloat16, range.count, blockSize,
+                codes.elements(as: UInt8.self).baseAddress! + range.lowerBound / 2,
+                scales.baseAddress! + range.lowerBound / blockSize)
+        }
+        var (kept, nested) = (absmax, NF4Matrix.Nested?.none)
+        if doubleQuantized { (kept, nested) = try quantizedScales(scales) }
+        return NF4Matrix(
+            rows: values.rowCount, columns: values.columns, blockSize: blockSize, codes: codes,
+            absmax: kept, nested: nested)
+    }
+
+    private static func quantizedScales(
+        _ scales: UnsafeMutableBufferPointer<Float>
+    ) throws -> (Tensor, NF4Matrix.Nested) {
+        let offset = Float(scales.reduce(0.0) { $0 + Double($1) } / Double(scales.count))
+        let absmax = try host(.float32, (scales.count + 255) / 256)
+        let codes = try quantize8bit(scales, offset: offset, signed: true, absmax: absmax)
+        let table = try host(.float32, 256)
+        _ = table.elements(as: Float.self).initialize(from: DynamicMap.signed)
+        return (codes, NF4Matrix.Nested(absmax: absmax, table: table, offset: offset))
+    }
+
+    /// bitsandbytes' blockwise 8-bit quantization of `values - offset` to a dynamic map, blocks of 256.
+    package static func quantize8bit(
+        _ values: UnsafeMutableBufferPointer<Float>, offset: Float = 0, signed: Bool, absmax: Tensor
+    ) throws -> Tensor {
+        let codes = try host(.uint8, values.count)
+        precondition(absmax.count == (values.count + 255) / 256)
+        guard let base = values.baseAddress else { return codes }
+        kernels.pointee.quantize_8bit(
+            base, offset, values.count, 256,
+            (signed ? KernelMap.signed : KernelMap.unsigned).pointer,
+            codes.elements(as: UInt8.self).baseAddress!,
+            absmax.elements(as: Float.self).baseAddress!)
+        return codes
+    }
+
+    /// All values, rounded once to the type of `output` (float32 or bfloat16 `[rows, columns]`, host memory).
+    package static func dequantize(_ matrix: NF4Matrix, into output: Tensor, on pool: ThreadPool) {
+        let (count, blockSize) = (matrix.rows * matrix.columns, matrix.blockSize)
+        precondition(output.count == count && output.dtype.isFloat)
+        let codes = matrix.codes.elements(as: UInt8.self)
+        pool.runPieces(of: count, grain: blockSize * 512) { range, _ in
+            let first = range.lowerBound / blockSize
+            let blocks = first..<first + (range.count + blockSize - 1) / blockSize
+            let scales = blocks.map { matrix.scale(ofBlock: $0) }
+            kernels.pointee.nf4_dequantize(
+                codes.baseAddress! + range.lowerBound / 2, scales, range.count, blockSize,
+                output.address + range.lowerBound * output.dtype.byteWidth,
+                output.dtype == .bfloat16)
+        }
+    }
+
+    private static var kernels: UnsafePointer<ok_elementwise> { ok_elementwise_for(ok_isa_best()) }
+
+    private static func host(_ dtype: DType, _ count: Int) throws -> Tensor {
+        let storage = try HostStorage.allocate(byteCount: count * dtype.byteWidth)
+        return Tensor(storage: storage, dtype: dtype, shape: [count])
+    }
 }
 
 extension NF4Matrix {
