@@ -1,7 +1,8 @@
 /// What is wrong with something the user gave: a file, a field in it, an argument.
 ///
-/// Printed as one line: `FILE: FIELD: problem; remedy`. Every reader in Osler throws this, so that the command line can
-/// print it and exit with code 1. Errors of our own making are `precondition` failures instead.
+/// Printed as one line: `FILE: FIELD: problem; remedy`. Every reader in Osler throws this, so that
+/// the command line can print it and exit with code 1. Errors of our own making are `precondition`
+/// failures instead.
 public struct InputError: Error, Sendable, Equatable, CustomStringConvertible {
     /// The file or folder at fault, if one is.
     public var file: String?
