@@ -78,12 +78,17 @@ static inline void ok_store(void *data, ok_type type, size_t index, float value)
 /* The 16 values of NF4 (QLoRA, appendix E), as bitsandbytes has them. */
 extern const float ok_nf4_table[16];
 
+/* a / b, by a shift where it can be: block sizes are powers of two in every file seen. */
+static inline size_t ok_quotient(size_t a, size_t b) {
+    return (b & (b - 1)) == 0 ? a >> __builtin_ctzl(b) : a / b;
+}
+
 /* The scale of a block: bitsandbytes multiplies and then adds, each rounded to float32. */
 static inline float ok_nf4_absmax(const ok_nf4 *matrix, size_t block) {
 #pragma clang fp contract(off)
     if (matrix->absmax) return matrix->absmax[block];
     float scaled = matrix->nested_table[matrix->absmax_codes[block]]
-        * matrix->nested_absmax[block / matrix->nested_block_size];
+        * matrix->nested_absmax[ok_quotient(block, matrix->nested_block_size)];
     return scaled + matrix->nested_offset;
 }
 
@@ -92,5 +97,8 @@ void ok_decode_nf4_portable(
     const ok_nf4 *matrix, size_t start, size_t count, ok_type type, void *out);
 
 extern const ok_tile ok_tile_portable_f32, ok_tile_portable_bf16;
+#if defined(__x86_64__)
+extern const ok_tile ok_tile_avx2_f32, ok_tile_avx2_bf16;
+#endif
 
 #pragma clang assume_nonnull end

@@ -16,7 +16,7 @@ const ok_tile *ok_tile_get(ok_isa isa, bool bfloat16);
 
 /* A matrix in bitsandbytes' NF4 format, as Swift's NF4Matrix. Exactly one of `absmax` and `absmax_codes` is set. */
 typedef struct ok_nf4 {
-    const uint8_t *codes;
+    const uint8_t *_Nullable codes;
     const float *_Nullable absmax;
     const uint8_t *_Nullable absmax_codes;
     const float *_Nullable nested_absmax;
@@ -63,7 +63,7 @@ void ok_scratch_destroy(ok_scratch *scratch);
 void *ok_scratch_reserve(ok_scratch *scratch, size_t bytes);
 
 void ok_gemm(
-    const ok_tile *tile, ok_pool *pool, ok_scratch *scratch, const ok_product *products, int count,
-    size_t m, size_t n, const ok_output *output);
+    const ok_tile *tile, ok_pool *pool, ok_scratch *scratch, const ok_product *_Nullable products,
+    int count, size_t m, size_t n, const ok_output *output);
 
 #pragma clang assume_nonnull end

@@ -1,0 +1,202 @@
+/* Products of the shapes that training runs, as a share of the machine's multiply-add peak, measured in the same run.
+ * Prints one JSON object a line. Usage: gemm [threads] [rows...]; best of 5 or of 0.3 s, the machine may be shared. */
+#include "GEMM.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+/* Seconds of processor time of all threads: what a machine shared with others still tells. */
+static double processor_now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static uint32_t seed = 1;
+static float uniform(void) {
+    seed = seed * 1664525u + 1013904223u;
+    return (float)(int32_t)seed * 0x1p-31f;
+}
+static uint16_t bf16(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, 4);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+#if defined(__x86_64__)
+#define PEAK_STEPS 20000
+__attribute__((target("avx512f,avx512bf16"))) static void peak_avx512bf16(void *c, size_t i, int t) {
+    __m512 sums[16];
+    for (int j = 0; j < 16; j++) sums[j] = _mm512_setzero_ps();
+    const __m512bh x = (__m512bh)_mm512_set1_epi32(0x3f803f80);
+    for (int s = 0; s < PEAK_STEPS; s++) {
+#pragma clang loop unroll(full)
+        for (int j = 0; j < 16; j++) sums[j] = _mm512_dpbf16_ps(sums[j], x, x);
+        __asm__ volatile("" ::: "memory");
+    }
+    for (int j = 1; j < 16; j++) sums[0] = _mm512_add_ps(sums[0], sums[j]);
+    ((float *)c)[t * 16] = _mm512_reduce_add_ps(sums[0]) + (float)i;
+}
+__attribute__((target("avx512f"))) static void peak_avx512(void *c, size_t i, int t) {
+    __m512 sums[16];
+    for (int j = 0; j < 16; j++) sums[j] = _mm512_setzero_ps();
+    const __m512 x = _mm512_set1_ps(1);
+    for (int s = 0; s < PEAK_STEPS; s++) {
+#pragma clang loop unroll(full)
+        for (int j = 0; j < 16; j++) sums[j] = _mm512_fmadd_ps(x, x, sums[j]);
+        __asm__ volatile("" ::: "memory");
+    }
+    for (int j = 1; j < 16; j++) sums[0] = _mm512_add_ps(sums[0], sums[j]);
+    ((float *)c)[t * 16] = _mm512_reduce_add_ps(sums[0]) + (float)i;
+}
+__attribute__((target("avx2,fma"))) static void peak_avx2(void *c, size_t i, int t) {
+    __m256 sums[12];
+    for (int j = 0; j < 12; j++) sums[j] = _mm256_setzero_ps();
+    const __m256 x = _mm256_set1_ps(1);
+    for (int s = 0; s < PEAK_STEPS; s++) {
+#pragma clang loop unroll(full)
+        for (int j = 0; j < 12; j++) sums[j] = _mm256_fmadd_ps(x, x, sums[j]);
+        __asm__ volatile("" ::: "memory");
+    }
+    for (int j = 1; j < 12; j++) sums[0] = _mm256_add_ps(sums[0], sums[j]);
+    ((float *)c)[t * 16] = sums[0][0] + sums[0][7] + (float)i;
+}
+
+/* Flops of one item, and the loop; 0 where there is none. */
+static double peak_task(ok_isa isa, bool bfloat16, ok_task *task) {
+    if (isa == OK_ISA_AVX512BF16 && bfloat16) {
+        *task = peak_avx512bf16;
+        return PEAK_STEPS * 16.0 * 64;
+    }
+    if (isa >= OK_ISA_AVX512) {
+        *task = peak_avx512;
+        return PEAK_STEPS * 16.0 * 32;
+    }
+    *task = peak_avx2;
+    return isa == OK_ISA_AVX2 ? PEAK_STEPS * 12.0 * 16 : 0;
+}
+#else
+static double peak_task(ok_isa isa, bool bfloat16, ok_task *task) { return 0; }
+#endif
+
+static double measure_peak(ok_pool *pool, ok_isa isa, bool bfloat16) {
+    ok_task task;
+    const double flops = peak_task(isa, bfloat16, &task);
+    if (flops == 0) return NAN;
+    float *out = aligned_alloc(64, 64 * (size_t)ok_pool_threads(pool));
+    double best = 1e9;
+    for (int run = 0; run < 10; run++) {
+        double t = now();
+        ok_parallel(pool, 200, task, out);
+        t = now() - t;
+        if (t < best) best = t;
+    }
+    free(out);
+    return 200 * flops / best / 1e9;
+}
+
+typedef struct {
+    const char *name;
+    size_t out, in;
+} shape;
+static const shape shapes[] = {
+    {"smollm2-135m q", 576, 576},    {"smollm2-135m kv", 192, 576},
+    {"smollm2-135m up", 1536, 576},  {"smollm2-135m down", 576, 1536},
+    {"smollm2-135m head", 49152, 576}, {"qwen2-1.5b q", 1536, 1536},
+    {"qwen2-1.5b up", 8960, 1536},   {"qwen2-1.5b down", 1536, 8960},
+    {"llama-8b q", 4096, 4096},      {"llama-8b up", 14336, 4096},
+    {"llama-8b down", 4096, 14336},
+};
+
+typedef enum { WEIGHT_F32, WEIGHT_BF16, WEIGHT_NF4 } weight_kind;
+static const char *const kind_names[] = {"f32", "bf16", "nf4"};
+
+typedef struct {
+    void *dense;
+    ok_nf4 nf4;
+} weights;
+
+/* Fills enough random weight for the largest shape once; every kind and shape reads a part of it. */
+static weights make_weights(size_t count) {
+    weights w = {.dense = aligned_alloc(64, count * 4)};
+    uint32_t *bits = w.dense;
+    for (size_t i = 0; i < count; i++) bits[i] = bf16(uniform()) * 0x10001u;
+    uint8_t *codes = aligned_alloc(64, count / 2), *absmax = aligned_alloc(64, count / 64 + 64);
+    float *nested = aligned_alloc(64, (count / 64 / 256 + 16) * 64), *table = aligned_alloc(64, 1024);
+    for (size_t i = 0; i < count / 2; i++) codes[i] = (uint8_t)(uniform() * 127 + 128);
+    for (size_t i = 0; i < count / 64; i++) absmax[i] = (uint8_t)i;
+    for (size_t i = 0; i < count / 64 / 256 + 1; i++) nested[i] = 0.5f;
+    for (int i = 0; i < 256; i++) table[i] = (float)(i - 127) / 127;
+    w.nf4 = (ok_nf4){codes, NULL, absmax, nested, table, 0.75f, 64, 256};
+    return w;
+}
+
+int main(int argc, char **argv) {
+    const int threads = argc > 1 ? atoi(argv[1]) : ok_available_cores();
+    size_t rows[16] = {1, 8, 256, 2048};
+    int row_count = 4;
+    if (argc > 2) row_count = 0;
+    for (int i = 2; i < argc && row_count < 16; i++) rows[row_count++] = (size_t)atol(argv[i]);
+    ok_pool *pool = ok_pool_create(threads);
+    if (!pool) return 1;
+    ok_pool_pin_caller(pool);
+    const char *wanted = getenv("OSLER_ISA"), *only = getenv("SHAPE");
+    ok_isa isa = ok_isa_best();
+    if (wanted) isa = strcmp(wanted, "portable") == 0 ? OK_ISA_PORTABLE : OK_ISA_AVX2;
+    ok_scratch *scratch = ok_scratch_create();
+    const size_t most = (size_t)14336 * 4096, most_rows = 2048;
+    weights w = make_weights(most);
+    uint16_t *x = aligned_alloc(64, most_rows * 49152 * 2), *y = aligned_alloc(64, most_rows * 49152 * 2);
+    for (size_t i = 0; i < most_rows * 49152; i++) x[i] = bf16(uniform());
+    memset(y, 0, most_rows * 49152 * 2);
+    const bool bfloat16 = getenv("F32") == NULL;
+    const ok_tile *tile = ok_tile_get(isa, bfloat16);
+    const double peak = measure_peak(pool, isa, bfloat16);
+    printf("{\"isa\": %d, \"threads\": %d, \"peak_gflops\": %.1f}\n", isa, threads, peak);
+    for (int r = 0; r < row_count; r++)
+        for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+            for (int kind = WEIGHT_F32; kind <= WEIGHT_NF4; kind++)
+                for (int backward = 0; backward < 2; backward++) {
+                    const shape *shape = &shapes[s];
+                    if (only && !strstr(shape->name, only)) continue;
+                    if (kind == WEIGHT_F32 && bfloat16 && !getenv("ALL")) continue;
+                    const size_t m = rows[r], k = backward ? shape->out : shape->in;
+                    const size_t n = backward ? shape->in : shape->out;
+                    ok_product product = {
+                        {x, NULL, OK_BF16, k, false},
+                        {w.dense, kind == WEIGHT_NF4 ? &w.nf4 : NULL,
+                         kind == WEIGHT_F32 ? OK_F32 : OK_BF16, shape->in, !backward}, k, 1};
+                    ok_output output = {y, OK_BF16, n, NULL, OK_F32, 0, NULL, OK_F32};
+                    double best = 1e9, best_processor = 1e9, total = 0;
+                    for (int run = 0; run < 5 || (total < 0.3 && run < 1000); run++) {
+                        double t = now(), processor = processor_now();
+                        ok_gemm(tile, pool, scratch, &product, 1, m, n, &output);
+                        t = now() - t;
+                        processor = processor_now() - processor;
+                        if (processor < best_processor) best_processor = processor;
+                        total += t;
+                        if (t < best) best = t;
+                    }
+                    const double gflops = 2.0 * (double)m * (double)n * (double)k / best / 1e9;
+                    const double bytes = (double)(n * k) * (kind == 0 ? 4 : kind == 1 ? 2 : 0.516);
+                    printf(
+                        "{\"shape\": \"%s\", \"rows\": %zu, \"weight\": \"%s\", \"direction\": \"%s\", "
+                        "\"gflops\": %.1f, \"share\": %.3f, \"processor_share\": %.3f, \"weight_gb_s\": %.1f}\n",
+                        shape->name, m, kind_names[kind], backward ? "backward" : "forward",
+                        gflops, gflops / peak,
+                        gflops * best / best_processor * threads / peak, bytes / best / 1e9);
+                    fflush(stdout);
+                }
+    return 0;
+}

@@ -1,0 +1,108 @@
+internal import COslerKernels
+
+extension CPUBackend {
+    package func multiply(
+        _ products: [Product], adding addend: Tensor?, bias: Tensor?, into output: Tensor
+    ) {
+        let (m, n) = (output.rowCount, output.columns)
+        precondition(products.count <= 8, "a sum of more than 8 products")
+        if let addend {
+            precondition(addend.shape == output.shape, "addend \(addend.shape) to \(output.shape)")
+        }
+        if let bias { precondition(bias.count == n, "bias \(bias.shape) for \(output.shape)") }
+        withMatrices(products, m: m, n: n) { products in
+            var target = ok_output(
+                data: output.address, type: output.kernelType, ld: n, addend: addend?.address,
+                addend_type: addend?.kernelType ?? OK_F32, addend_ld: n, bias: bias?.address,
+                bias_type: bias?.kernelType ?? OK_F32)
+            ok_gemm(
+                tile, pool.handle, productScratch, products.baseAddress,
+                Int32(products.count), m, n, &target)
+        }
+    }
+
+    /// The products as the kernels take them, after checking that they make `[m, n]`.
+    private func withMatrices(
+        _ products: [Product], m: Int, n: Int, _ body: (UnsafeBufferPointer<ok_product>) -> Void
+    ) {
+        withUnsafeTemporaryAllocation(of: ok_nf4.self, capacity: max(products.count, 1)) { nf4 in
+            withUnsafeTemporaryAllocation(of: ok_product.self, capacity: max(products.count, 1)) {
+                for (i, product) in products.enumerated() {
+                    nf4.initializeElement(at: i, to: ok_nf4(product.b))
+                    let kernel = ok_product(product, nf4: nf4.baseAddress! + i, m: m, n: n)
+                    $0.initializeElement(at: i, to: kernel)
+                }
+                body(UnsafeBufferPointer(rebasing: $0[..<products.count]))
+            }
+        }
+    }
+}
+
+extension Tensor {
+    var kernelType: ok_type {
+        switch dtype {
+        case .float32: OK_F32
+        case .bfloat16: OK_BF16
+        case .int32, .uint8: preconditionFailure("a \(dtype) tensor in a product")
+        }
+    }
+}
+
+extension ok_nf4 {
+    /// Zeros when the matrix is dense.
+    init(_ matrix: FrozenMatrix) {
+        guard case .nf4(let matrix) = matrix else {
+            self.init()
+            return
+        }
+        let count = matrix.rows * matrix.columns
+        let blocks = (count + matrix.blockSize - 1) / matrix.blockSize
+        precondition(matrix.codes.byteCount >= (count + 1) / 2, "NF4 codes of \(count) values")
+        precondition(matrix.absmax.count >= blocks, "NF4 scales of \(blocks) blocks")
+        let scales = matrix.absmax.address
+        guard let nested = matrix.nested else {
+            precondition(matrix.absmax.dtype == .float32)
+            self.init()
+            (codes, block_size) = (Self.bytes(matrix.codes), matrix.blockSize)
+            absmax = UnsafePointer(scales.assumingMemoryBound(to: Float.self))
+            return
+        }
+        precondition(matrix.absmax.dtype == .uint8 && nested.table.count >= 256)
+        precondition(nested.absmax.count >= (blocks + nested.blockSize - 1) / nested.blockSize)
+        self.init()
+        (codes, block_size) = (Self.bytes(matrix.codes), matrix.blockSize)
+        absmax_codes = Self.bytes(matrix.absmax)
+        nested_absmax = UnsafePointer(nested.absmax.address.assumingMemoryBound(to: Float.self))
+        nested_table = UnsafePointer(nested.table.address.assumingMemoryBound(to: Float.self))
+        (nested_offset, nested_block_size) = (nested.offset, nested.blockSize)
+    }
+
+    private static func bytes(_ tensor: Tensor) -> UnsafePointer<UInt8> {
+        UnsafePointer(tensor.address.assumingMemoryBound(to: UInt8.self))
+    }
+}
+
+extension ok_product {
+    init(_ product: Product, nf4: UnsafePointer<ok_nf4>, m: Int, n: Int) {
+        let (a, b) = (product.a, product.b)
+        let (rows, k) =
+            product.aTransposed ? (a.columns, a.rowCount) : (a.rowCount, a.columns)
+        let (depth, columns) = product.bTransposed ? (b.columns, b.rows) : (b.rows, b.columns)
+        precondition(
+            rows == m && columns == n && k == depth,
+            "product [\(rows), \(k)] x [\(depth), \(columns)] into [\(m), \(n)]")
+        let left = ok_matrix(
+            data: a.address, nf4: nil, type: a.kernelType, ld: a.columns,
+            transposed: product.aTransposed)
+        var right = ok_matrix(
+            data: nil, nf4: nil, type: OK_F32, ld: b.columns, transposed: product.bTransposed)
+        switch b {
+        case .dense(let tensor):
+            (right.data, right.type) = (
+                UnsafeRawPointer(tensor.address), tensor.kernelType
+            )
+        case .nf4: right.nf4 = nf4
+        }
+        self.init(a: left, b: right, k: k, scale: product.scale)
+    }
+}
