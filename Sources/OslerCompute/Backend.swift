@@ -17,6 +17,9 @@ package protocol Backend: AnyObject, Sendable {
 
     /// Uninitialised memory, aligned to 64 bytes at least. Throws when there is none left.
     func allocate(byteCount: Int) throws -> Storage
+    /// Storage with the content of host bytes that stay as they are while `owner` lives: a mapped
+    /// file. Host backends use the bytes in place, others copy them. Not to be written to.
+    func adopt(_ bytes: UnsafeRawBufferPointer, owner: any AnyObject & Sendable) throws -> Storage
     /// Copies host bytes into `tensor` (`bytes.count == tensor.byteCount`).
     func write(_ bytes: UnsafeRawBufferPointer, to tensor: Tensor)
     /// Waits for the work before it and copies `tensor` to host memory.

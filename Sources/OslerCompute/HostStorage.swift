@@ -21,6 +21,16 @@ package enum HostStorage {
         }
         return Storage(base: memory, byteCount: byteCount) { free($0) }
     }
+
+    /// Bytes used where they are; `owner` keeps them there.
+    package static func adopt(
+        _ bytes: UnsafeRawBufferPointer, owner: any AnyObject & Sendable
+    ) -> Storage {
+        precondition(bytes.baseAddress != nil)
+        return Storage(
+            base: UnsafeMutableRawPointer(mutating: bytes.baseAddress!), byteCount: bytes.count
+        ) { _ in withExtendedLifetime(owner) {} }
+    }
 }
 
 extension Backend {

@@ -88,6 +88,10 @@ package final class CPUBackend: @unchecked Sendable {
 
     // MARK: Memory
 
+    package func adopt(
+        _ bytes: UnsafeRawBufferPointer, owner: any AnyObject & Sendable
+    ) throws -> Storage { HostStorage.adopt(bytes, owner: owner) }
+
     package func allocate(byteCount: Int) throws -> Storage {
         var memory: UnsafeMutableRawPointer?
         guard byteCount >= 0, posix_memalign(&memory, 64, max(byteCount, 64)) == 0, let memory

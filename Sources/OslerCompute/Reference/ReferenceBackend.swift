@@ -12,6 +12,9 @@ package final class ReferenceBackend: Backend {
     package func allocate(byteCount: Int) throws -> Storage {
         try HostStorage.allocate(byteCount: byteCount)
     }
+    package func adopt(
+        _ bytes: UnsafeRawBufferPointer, owner: any AnyObject & Sendable
+    ) throws -> Storage { HostStorage.adopt(bytes, owner: owner) }
     package func write(_ bytes: UnsafeRawBufferPointer, to tensor: Tensor) {
         precondition(bytes.count == tensor.byteCount)
         UnsafeMutableRawBufferPointer(start: tensor.address, count: tensor.byteCount)
