@@ -3,15 +3,14 @@
  * Weights stay as they are in their file, row-major; each task packs a panel of `nr` columns by PIECE values of k
  * (16 KB, half of the first-level cache) and runs it against all row panels of its chunk, which stream from the
  * second-level cache. So one copy serves x * W^T and dy * W, and NF4 costs its decoding once per chunk of rows.
- * A task owns its output tile and keeps its sums in scratch until the last product, then rounds once. Tasks never
- * split k, and the micro-kernel's sum is one chain over k, so neither the blocking nor threads change a bit. */
+ * A task owns its output tile and keeps its sums in scratch until the last product, then rounds once. k is cut at
+ * multiples of PIECE and nowhere else, so neither rows, columns nor threads change a bit of a value. */
 #include "gemm_tile.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 #define PIECE 256
-#define PIECE_FEW_ROWS 64
 #define BACKWARD_ROWS 32
 #define CHUNK_ROWS 264
 #define GROUP_PANELS 4
@@ -28,8 +27,6 @@ typedef struct {
     /* The rows of this block, and their panels, panels a chunk and chunks. */
     size_t row, rows, row_panels, chunk_panels, chunks;
     size_t column_panels, group_panels, groups;
-    /* Values of k that are packed at a time. */
-    size_t piece;
     char *packed[MAXIMUM_PRODUCTS];
     size_t pack_items[MAXIMUM_PRODUCTS];
     char *thread_scratch;
@@ -39,7 +36,7 @@ typedef struct {
 static inline size_t least(size_t a, size_t b) { return a < b ? a : b; }
 static inline size_t ceiling(size_t a, size_t b) { return (a + b - 1) / b; }
 static inline size_t aligned(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
-static inline size_t pieces(const job *job, size_t k) { return ceiling(k, job->piece); }
+static inline size_t pieces(size_t k) { return ceiling(k, PIECE); }
 
 static const void *element(const ok_matrix *matrix, size_t row, size_t column) {
     const size_t index = matrix->transposed ? column * matrix->ld + row : row * matrix->ld + column;
@@ -50,9 +47,9 @@ static const void *element(const ok_matrix *matrix, size_t row, size_t column) {
 static char *packed_panel(const job *job, int product, size_t piece, size_t panel) {
     const ok_tile *tile = job->tile;
     const size_t k = job->products[product].k;
-    const int length = (int)least(job->piece, k - piece * job->piece);
+    const int length = (int)least(PIECE, k - piece * PIECE);
     return job->packed[product]
-        + piece * job->row_panels * ok_panel_bytes(tile, tile->mr, (int)job->piece)
+        + piece * job->row_panels * ok_panel_bytes(tile, tile->mr, PIECE)
         + panel * ok_panel_bytes(tile, tile->mr, length);
 }
 
@@ -66,8 +63,8 @@ static void pack_task(void *context, size_t item, int thread) {
     const ok_product *product = &job->products[index];
     const size_t runs = ceiling(job->row_panels, PACK_PANELS);
     const size_t piece = item / runs, first = item % runs * PACK_PANELS;
-    const size_t k = piece * job->piece;
-    const int length = (int)least(job->piece, product->k - k);
+    const size_t k = piece * PIECE;
+    const int length = (int)least(PIECE, product->k - k);
     const size_t mr = (size_t)job->tile->mr;
     for (size_t panel = first; panel < least(first + PACK_PANELS, job->row_panels); panel++) {
         const int count = (int)least(mr, job->rows - panel * mr);
@@ -160,9 +157,9 @@ static void run_product(
     const ok_tile *tile = job->tile;
     const ok_product *product = &job->products[index];
     const size_t mr = (size_t)tile->mr, nr = (size_t)tile->nr;
-    for (size_t piece = 0; piece < pieces(job, product->k); piece++) {
-        const size_t k = piece * job->piece;
-        const int length = (int)least(job->piece, product->k - k);
+    for (size_t piece = 0; piece < pieces(product->k); piece++) {
+        const size_t k = piece * PIECE;
+        const int length = (int)least(PIECE, product->k - k);
         if (product->b.transposed) pack_forward(job, &product->b, part, k, length, own);
         else pack_backward(job, &product->b, part, k, length, own);
         const char *packed = packed_panel(job, index, piece, part->row_panel);
@@ -228,7 +225,6 @@ static void plan_tasks(job *job, int threads) {
     job->groups = groups;
     job->chunk_panels = ceiling(job->row_panels, chunks);
     job->chunks = ceiling(job->row_panels, job->chunk_panels);
-    job->piece = job->row_panels <= 2 ? PIECE_FEW_ROWS : PIECE;
 }
 
 static void plan_scratch(job *job, int threads, ok_scratch *scratch) {
@@ -236,15 +232,15 @@ static void plan_scratch(job *job, int threads, ok_scratch *scratch) {
     size_t packed_bytes = 0, offsets[MAXIMUM_PRODUCTS];
     for (int i = 0; i < job->count; i++) {
         offsets[i] = packed_bytes;
-        packed_bytes += pieces(job, job->products[i].k) * job->row_panels
-            * ok_panel_bytes(tile, tile->mr, (int)job->piece);
+        packed_bytes += pieces(job->products[i].k) * job->row_panels
+            * ok_panel_bytes(tile, tile->mr, PIECE);
         job->pack_items[i] =
-            pieces(job, job->products[i].k) * ceiling(job->row_panels, PACK_PANELS);
+            pieces(job->products[i].k) * ceiling(job->row_panels, PACK_PANELS);
     }
     packed_bytes = aligned(packed_bytes);
     const size_t group_columns = job->group_panels * (size_t)tile->nr;
-    job->panels_bytes = job->group_panels * aligned(ok_panel_bytes(tile, tile->nr, (int)job->piece));
-    const size_t decoded = job->piece * (size_t)tile->nr;
+    job->panels_bytes = job->group_panels * aligned(ok_panel_bytes(tile, tile->nr, PIECE));
+    const size_t decoded = PIECE * (size_t)tile->nr;
     job->decoded_bytes = aligned(4 * (decoded > BACKWARD_ROWS * group_columns
                                           ? decoded : BACKWARD_ROWS * group_columns));
     job->sums_bytes = aligned(job->chunk_panels * (size_t)tile->mr * group_columns * 4);

@@ -208,8 +208,8 @@ static inline __attribute__((always_inline)) void kernel_rows(
     __m256 left[MR], right[MR];
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows; i++) {
-        left[i] = accumulate ? _mm256_loadu_ps(c + (size_t)i * ldc) : _mm256_setzero_ps();
-        right[i] = accumulate ? _mm256_loadu_ps(c + (size_t)i * ldc + 8) : _mm256_setzero_ps();
+        left[i] = _mm256_setzero_ps();
+        right[i] = _mm256_setzero_ps();
     }
 #pragma clang loop unroll_count(4)
     for (int p = 0; p < k; p++, a += MR, b += NR) {
@@ -223,8 +223,13 @@ static inline __attribute__((always_inline)) void kernel_rows(
     }
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows; i++) {
-        _mm256_storeu_ps(c + (size_t)i * ldc, left[i]);
-        _mm256_storeu_ps(c + (size_t)i * ldc + 8, right[i]);
+        float *to = c + (size_t)i * ldc;
+        if (accumulate) {
+            left[i] = _mm256_add_ps(left[i], _mm256_loadu_ps(to));
+            right[i] = _mm256_add_ps(right[i], _mm256_loadu_ps(to + 8));
+        }
+        _mm256_storeu_ps(to, left[i]);
+        _mm256_storeu_ps(to + 8, right[i]);
     }
 }
 

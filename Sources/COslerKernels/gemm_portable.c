@@ -75,12 +75,14 @@ static void kernel(
 ) {
     const float *a = a_panel, *b = b_panel;
     float sums[MR][NR] = {0};
-    if (accumulate)
-        for (int i = 0; i < rows; i++) memcpy(sums[i], c + (size_t)i * ldc, sizeof sums[i]);
     for (int p = 0; p < k; p++, a += MR, b += NR)
         for (int i = 0; i < MR; i++)
             for (int j = 0; j < NR; j++) sums[i][j] += a[i] * b[j];
-    for (int i = 0; i < rows; i++) memcpy(c + (size_t)i * ldc, sums[i], sizeof sums[i]);
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < NR; j++) {
+            float *to = c + (size_t)i * ldc + j;
+            *to = accumulate ? *to + sums[i][j] : sums[i][j];
+        }
 }
 
 static void combine(size_t count, float *x, float x_scale, const float *y, float y_scale) {

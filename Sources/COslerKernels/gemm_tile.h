@@ -5,8 +5,9 @@
  * Rows, columns and k beyond the matrix are zeros. A panel takes ok_panel_bytes(); all panels are aligned to 64 bytes
  * when their first one is and k is a multiple of 16.
  *
- * The micro-kernel's sum is one chain of fused multiply-adds over k for each output value, in order of k, starting at
- * C or at zero. So cutting k into pieces that accumulate, or rows or columns into other tiles, does not change a bit.
+ * The micro-kernel's sum is one chain of fused multiply-adds over k for each output value, in order of k, from zero; an
+ * accumulating call adds it to C. So cutting rows or columns into other tiles does not change a bit; cutting k does,
+ * and products are cut at multiples of 256 always (which also keeps the error of long sums down).
  *
  * In bfloat16 arithmetic operands are rounded to bfloat16 (nearest even) when packed. vdpbf16ps (AVX512BF16) flushes
  * denormal operands and results to zero and adds a pair's two products without rounding between; the others keep

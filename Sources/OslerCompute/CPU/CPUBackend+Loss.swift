@@ -1,0 +1,89 @@
+internal import COslerKernels
+
+extension CPUBackend {
+    /// Rows whose logits exist at a time: 64 MB of them, and enough to repay packing the head.
+    private static func chunkRows(rows: Int, vocabulary: Int) -> Int {
+        min(rows, max(48, min(528, (64 << 20) / (4 * max(vocabulary, 1)) / 24 * 24)))
+    }
+
+    /// Vocabulary that the gradient's product covers at a time, so that its packed operand stays in cache.
+    private static var slice: Int { 8192 }
+
+    package func linearCrossEntropyWorkspace(rows: Int, width: Int, vocabulary: Int) -> Int {
+        4 * Self.chunkRows(rows: rows, vocabulary: vocabulary) * vocabulary
+    }
+
+    package func linearCrossEntropy(
+        hidden: Tensor, head: FrozenMatrix, targets: Tensor, loss: LossKind, scale: Float,
+        logProbabilities: Tensor, entropies: Tensor, isTop: Tensor, gradient: Tensor?,
+        workspace: Tensor
+    ) {
+        let (rows, width, vocabulary) = (hidden.rowCount, hidden.columns, head.rows)
+        precondition(head.columns == width, "head [\(vocabulary), \(head.columns)] on \(width)")
+        precondition(targets.count == rows && targets.dtype == .int32, "targets \(targets.shape)")
+        precondition(
+            logProbabilities.count == rows && entropies.count == rows && isTop.count == rows)
+        precondition(gradient == nil || gradient?.shape == hidden.shape)
+        precondition(gradient == nil || gradient?.dtype == .float32)
+        let needed = linearCrossEntropyWorkspace(rows: rows, width: width, vocabulary: vocabulary)
+        precondition(workspace.byteCount >= needed, "workspace of \(workspace.byteCount) bytes")
+        precondition(
+            targets.elements(as: Int32.self).allSatisfy { $0 >= 0 && Int($0) < vocabulary },
+            "a target is not in the vocabulary of \(vocabulary)")
+
+        let chunk = Self.chunkRows(rows: rows, vocabulary: vocabulary)
+        for start in stride(from: 0, to: rows, by: max(chunk, 1)) {
+            let range = start..<min(start + chunk, rows)
+            let logits = Tensor(
+                storage: workspace.storage, byteOffset: workspace.byteOffset, dtype: .float32,
+                shape: [range.count, vocabulary])
+            multiply(
+                [.forward(hidden.rows(range), head)], adding: nil, bias: nil, into: logits)
+            var job = ok_cross_entropy(
+                logits: Self.floats(logits), targets: Self.targets(targets) + start,
+                vocabulary: vocabulary, gradient: gradient != nil, weighted: loss == .dft,
+                log_probabilities: Self.floats(logProbabilities) + start,
+                entropies: Self.floats(entropies) + start, is_top: Self.floats(isTop) + start)
+            ok_cross_entropy_rows(ok_isa(isa.rawValue), pool.handle, &job, range.count)
+            if let gradient {
+                multiplySlices(logits, by: head, scale: scale, into: gradient.rows(range))
+            }
+        }
+    }
+
+    /// `output = scale * logits * head`, slice by slice of the vocabulary.
+    private func multiplySlices(
+        _ logits: Tensor, by head: FrozenMatrix, scale: Float, into output: Tensor
+    ) {
+        guard case .dense(let weight) = head else {
+            multiply([.backward(logits, head, scale: scale)], adding: nil, bias: nil, into: output)
+            return
+        }
+        let (vocabulary, width) = (head.rows, head.columns)
+        for start in stride(from: 0, to: vocabulary, by: Self.slice) {
+            let count = min(Self.slice, vocabulary - start)
+            let a = ok_matrix(
+                data: logits.address + 4 * start, nf4: nil, type: OK_F32, ld: vocabulary,
+                transposed: false)
+            let b = ok_matrix(
+                data: weight.rows(start..<start + count).address, nf4: nil,
+                type: weight.kernelType, ld: width, transposed: false)
+            var product = ok_product(a: a, b: b, k: count, scale: scale)
+            var target = ok_output(
+                data: output.address, type: OK_F32, ld: width,
+                addend: start > 0 ? UnsafeRawPointer(output.address) : nil, addend_type: OK_F32,
+                addend_ld: width, bias: nil, bias_type: OK_F32)
+            ok_gemm(
+                tile, pool.handle, productScratch, &product, 1, output.rowCount, width, &target)
+        }
+    }
+
+    private static func floats(_ tensor: Tensor) -> UnsafeMutablePointer<Float> {
+        precondition(tensor.dtype == .float32)
+        return tensor.address.assumingMemoryBound(to: Float.self)
+    }
+
+    private static func targets(_ tensor: Tensor) -> UnsafePointer<Int32> {
+        UnsafePointer(tensor.address.assumingMemoryBound(to: Int32.self))
+    }
+}
