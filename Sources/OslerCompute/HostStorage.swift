@@ -41,7 +41,7 @@ extension Backend {
     }
 
     /// A new tensor that holds these float32 values, rounded where `dtype` is bfloat16.
-    package func tensor(_ values: [Float], _ dtype: DType = .float32, _ shape: [Int]) throws
+    package func tensor(_ values: [Float], _ dtype: DType, _ shape: [Int]) throws
         -> Tensor
     {
         precondition(dtype == .float32 || dtype == .bfloat16)
@@ -53,6 +53,10 @@ extension Backend {
             values.map(BFloat16.bits).withUnsafeBytes { write($0, to: result) }
         }
         return result
+    }
+
+    package func tensor(_ values: [Float], _ shape: [Int]) throws -> Tensor {
+        try tensor(values, .float32, shape)
     }
 
     package func tensor(_ values: [Int32], _ shape: [Int]) throws -> Tensor {

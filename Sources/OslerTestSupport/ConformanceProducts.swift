@@ -1,0 +1,97 @@
+internal import OslerCompute
+
+extension ConformanceCase {
+    static var products: [ConformanceCase] {
+        var cases: [ConformanceCase] = []
+        for m in sizes {
+            for n in sizes {
+                for k in sizes {
+                    cases.append(forward(m, n, k, .bfloat16))
+                }
+            }
+        }
+        for form in MatrixForm.allCases {
+            for (m, n, k) in [
+                (1, 17, 64), (5, 33, 15), (17, 64, 128), (65, 130, 300), (2, 300, 70),
+            ] {
+                cases += [forward(m, n, k, form), backward(m, n, k, form)]
+            }
+            cases.append(linearWithLoRA(form))
+        }
+        for (m, n, k) in [(1, 1, 1), (8, 17, 33), (16, 130, 65), (33, 15, 1)] {
+            cases += [weightGradient(m, n, k, .float32), weightGradient(m, n, k, .bfloat16)]
+        }
+        cases += [inPlace(.float32), inPlace(.bfloat16), empty]
+        return cases
+    }
+
+    private static func forward(_ m: Int, _ n: Int, _ k: Int, _ form: MatrixForm) -> ConformanceCase
+    {
+        ConformanceCase(.multiply, "forward \(form.rawValue) [\(m), \(n)] over \(k)") { run in
+            let x = try run.normal(run.activation, [m, k])
+            let y = try run.output(run.activation, [m, n])
+            let w = try run.matrix(form, n, k)
+            run.backend.multiply([.forward(x, w)], adding: nil, bias: nil, into: y)
+            try run.record("output", y)
+        }
+    }
+
+    private static func backward(_ m: Int, _ n: Int, _ k: Int, _ form: MatrixForm)
+        -> ConformanceCase
+    {
+        ConformanceCase(.multiply, "backward \(form.rawValue) [\(m), \(n)] over \(k)") { run in
+            let (dy, dx) = (try run.normal([m, k]), try run.output(.float32, [m, n]))
+            let w = try run.matrix(form, k, n)
+            run.backend.multiply([.backward(dy, w)], adding: nil, bias: nil, into: dx)
+            try run.record("input gradient", dx)
+        }
+    }
+
+    private static func weightGradient(_ m: Int, _ n: Int, _ k: Int, _ type: DType)
+        -> ConformanceCase
+    {
+        ConformanceCase(.multiply, "gradient of \(type) [\(m), \(n)] over \(k)") { run in
+            let (a, b) = (try run.normal(type, [k, m]), try run.normal(run.activation, [k, n]))
+            let g = try run.normal([m, n])
+            run.backend.multiply([.gradient(a, b, scale: 0.25)], adding: g, bias: nil, into: g)
+            try run.record("added gradient", g)
+        }
+    }
+
+    /// `x w^T + scale (x a^T) b^T + bias + residual`, the adapter's part as a second product.
+    private static func linearWithLoRA(_ form: MatrixForm) -> ConformanceCase {
+        ConformanceCase(.multiply, "linear with adapter, bias and residual, \(form.rawValue)") {
+            run in
+            let (m, n, k, rank) = (19, 70, 65, 8)
+            let (x, xa) = (
+                try run.normal(run.activation, [m, k]), try run.normal(run.activation, [m, rank])
+            )
+            let (w, b) = (try run.matrix(form, n, k), try run.matrix(.float32, n, rank))
+            let products: [Product] = [.forward(x, w), .forward(xa, b, scale: 2)]
+            let (bias, residual) = (try run.normal([n]), try run.normal([m, n]))
+            for type in [DType.float32, .bfloat16] {
+                let y = try run.output(type, [m, n])
+                run.backend.multiply(products, adding: residual, bias: bias, into: y)
+                try run.record("output \(type)", y)
+            }
+        }
+    }
+
+    private static func inPlace(_ type: DType) -> ConformanceCase {
+        ConformanceCase(.multiply, "adding to the \(type) output") { run in
+            let (x, y) = (try run.normal([9, 21]), try run.normal(type, [9, 35]))
+            let w = try run.matrix(.bfloat16, 35, 21)
+            run.backend.multiply([.forward(x, w, scale: -0.5)], adding: y, bias: nil, into: y)
+            try run.record("output", y)
+        }
+    }
+
+    private static var empty: ConformanceCase {
+        ConformanceCase(.multiply, "no products, bias and addend alone") { run in
+            let (addend, bias) = (try run.normal([5, 18]), try run.normal([18]))
+            let y = try run.output(.float32, [5, 18])
+            run.backend.multiply([], adding: addend, bias: bias, into: y)
+            try run.record("output", y)
+        }
+    }
+}
