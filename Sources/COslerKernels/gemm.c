@@ -286,6 +286,8 @@ void ok_gemm(
 
 const ok_tile *ok_tile_get(ok_isa isa, bool bfloat16) {
 #if defined(__x86_64__)
+    if (isa >= OK_ISA_AVX512BF16 && bfloat16) return &ok_tile_avx512bf16_bf16;
+    if (isa >= OK_ISA_AVX512) return bfloat16 ? &ok_tile_avx512_bf16 : &ok_tile_avx512_f32;
     if (isa >= OK_ISA_AVX2) return bfloat16 ? &ok_tile_avx2_bf16 : &ok_tile_avx2_f32;
 #endif
     (void)isa;

@@ -2,204 +2,35 @@
 #include "gemm_tile.h"
 
 #if defined(__x86_64__)
-#include <immintrin.h>
+#include "gemm_pack_avx2.h"
 
 #define MR 6
 #define NR 16
 
 #pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
 
-typedef struct {
-    __m256 v[8];
-} block8;
-
-/* Nearest even to bfloat16, kept in float32. NaN stays NaN. */
-static inline __m256 rounded(__m256 x) {
-    const __m256i bits = _mm256_castps_si256(x);
-    const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
-    __m256i sum = _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7fff)), odd);
-    sum = _mm256_and_si256(sum, _mm256_set1_epi32((int)0xffff0000u));
-    /* x + x is a quiet NaN, whose upper half alone is one too. */
-    const __m256 nan = _mm256_cmp_ps(x, x, _CMP_UNORD_Q);
-    return _mm256_blendv_ps(_mm256_castsi256_ps(sum), _mm256_add_ps(x, x), nan);
-}
-
-/* The bfloat16 bits of 8 values in the low half of each lane. */
-static inline __m256i bf16_bits(__m256 x) {
-    return _mm256_srli_epi32(_mm256_castps_si256(rounded(x)), 16);
-}
-
-static inline __m256 widened(__m128i bf16) {
-    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bf16), 16));
-}
-
-static inline block8 transposed8(block8 r) {
-    block8 t, u;
-    for (int i = 0; i < 4; i++) {
-        t.v[2 * i] = _mm256_unpacklo_ps(r.v[2 * i], r.v[2 * i + 1]);
-        t.v[2 * i + 1] = _mm256_unpackhi_ps(r.v[2 * i], r.v[2 * i + 1]);
-    }
-    for (int i = 0; i < 2; i++) {
-        u.v[4 * i] = _mm256_shuffle_ps(t.v[4 * i], t.v[4 * i + 2], 0x44);
-        u.v[4 * i + 1] = _mm256_shuffle_ps(t.v[4 * i], t.v[4 * i + 2], 0xee);
-        u.v[4 * i + 2] = _mm256_shuffle_ps(t.v[4 * i + 1], t.v[4 * i + 3], 0x44);
-        u.v[4 * i + 3] = _mm256_shuffle_ps(t.v[4 * i + 1], t.v[4 * i + 3], 0xee);
-    }
-    for (int i = 0; i < 4; i++) {
-        t.v[i] = _mm256_permute2f128_ps(u.v[i], u.v[i + 4], 0x20);
-        t.v[i + 4] = _mm256_permute2f128_ps(u.v[i], u.v[i + 4], 0x31);
-    }
-    return t;
-}
-
-/* Stores `width` (4, 6, 8 or more) of the 8 values. Six are written as eight when `spill`: the next row's follow. */
-static inline __attribute__((always_inline)) void store_lanes(
-    float *to, __m256 value, int width, bool spill
-) {
-    if (width >= 8 || (width == 6 && spill)) {
-        _mm256_storeu_ps(to, value);
-        return;
-    }
-    _mm_storeu_ps(to, _mm256_castps256_ps128(value));
-    if (width == 6) _mm_storel_pi((__m64 *)(to + 4), _mm256_extractf128_ps(value, 1));
-}
-
-/* One group of up to 8 lanes whose values lie along k in `rows[lane]`; lanes from `count` on are zeros. */
-static inline __attribute__((always_inline)) void pack_lanes(
-    const void *source, ok_type type, size_t ld, int count, int k, int width, int stride,
-    bool rounds, float *panel
-) {
-    int p = 0;
-    block8 r;
-    if (type == OK_BF16) {
-        const uint16_t *from = source;
-        const __m256 high = _mm256_castsi256_ps(_mm256_set1_epi32((int)0xffff0000u));
-        for (; p + 16 <= k; p += 16) {
-            for (int lane = 0; lane < 8; lane++)
-                r.v[lane] = lane < count
-                    ? _mm256_loadu_ps((const float *)(const void *)(from + (size_t)lane * ld + p))
-                    : _mm256_setzero_ps();
-            r = transposed8(r);
-            for (int pair = 0; pair < 8; pair++) {
-                float *to = panel + (size_t)(p + 2 * pair) * stride;
-                const __m256i even = _mm256_slli_epi32(_mm256_castps_si256(r.v[pair]), 16);
-                store_lanes(to, _mm256_castsi256_ps(even), width, true);
-                store_lanes(
-                    to + stride, _mm256_and_ps(r.v[pair], high), width, p + 2 * pair + 2 < k);
-            }
-        }
-    } else {
-        const float *from = source;
-        for (; p + 8 <= k; p += 8) {
-            for (int lane = 0; lane < 8; lane++) {
-                r.v[lane] = lane < count ? _mm256_loadu_ps(from + (size_t)lane * ld + p)
-                                         : _mm256_setzero_ps();
-                if (rounds) r.v[lane] = rounded(r.v[lane]);
-            }
-            r = transposed8(r);
-            for (int i = 0; i < 8; i++)
-                store_lanes(
-                    panel + (size_t)(p + i) * stride, r.v[i], width, p + i + 1 < k);
-        }
-    }
-    for (; p < k; p++)
-        for (int lane = 0; lane < width && lane < 8; lane++) {
-            float value = lane < count ? ok_load(source, type, (size_t)lane * ld + p) : 0;
-            if (rounds && type == OK_F32) value = ok_bf16_to_f32(ok_f32_to_bf16(value));
-            panel[(size_t)p * stride + lane] = value;
-        }
-}
-
-/* 8 values, or (width 6) six of them and nothing behind them, rounded. */
-static inline __attribute__((always_inline)) __m256 load_lanes(
-    const void *source, ok_type type, size_t index, int width, bool rounds
-) {
-    if (type == OK_BF16) {
-        const uint16_t *from = (const uint16_t *)source + index;
-        if (width >= 8) return widened(_mm_loadu_si128((const __m128i *)from));
-        const __m128i four = _mm_loadl_epi64((const __m128i *)from);
-        int32_t last = 0;
-        if (width == 6) memcpy(&last, from + 4, 4);
-        return widened(_mm_insert_epi32(four, last, 2));
-    }
-    const float *from = (const float *)source + index;
-    __m256 value;
-    if (width >= 8) {
-        value = _mm256_loadu_ps(from);
-    } else {
-        const __m128 four = _mm_loadu_ps(from);
-        __m128 last = _mm_setzero_ps();
-        if (width == 6) last = _mm_loadl_pi(last, (const __m64 *)(from + 4));
-        value = _mm256_insertf128_ps(_mm256_castps128_ps256(four), last, 1);
-    }
-    return rounds ? rounded(value) : value;
-}
-
-/* Lanes lie side by side in the source: k rows of `count` values. */
-static inline __attribute__((always_inline)) void pack_rows(
-    const void *source, ok_type type, size_t ld, int count, int k, int width, bool rounds,
-    float *panel
-) {
-    if (count == width) {
-        for (int p = 0; p < k; p++)
-#pragma clang loop unroll(full)
-            for (int lane = 0; lane < width; lane += 8)
-                store_lanes(
-                    panel + (size_t)p * width + lane,
-                    load_lanes(source, type, (size_t)p * ld + lane, width - lane, rounds),
-                    width - lane, p + 1 < k);
-        return;
-    }
-    for (int p = 0; p < k; p++)
-        for (int lane = 0; lane < width; lane++) {
-            float value = lane < count ? ok_load(source, type, (size_t)p * ld + lane) : 0;
-            if (rounds && type == OK_F32) value = ok_bf16_to_f32(ok_f32_to_bf16(value));
-            panel[(size_t)p * width + lane] = value;
-        }
-}
-
-static inline __attribute__((always_inline)) void pack(
-    const void *source, ok_type type, size_t ld, bool contiguous_lanes, int count, int k, int width,
-    bool rounds, float *panel
-) {
-    if (contiguous_lanes) {
-        if (type == OK_BF16) pack_rows(source, OK_BF16, ld, count, k, width, rounds, panel);
-        else pack_rows(source, OK_F32, ld, count, k, width, rounds, panel);
-        return;
-    }
-    for (int lane = 0; lane < width; lane += 8) {
-        const int valid = count - lane;
-        const char *from = (const char *)source
-            + (valid > 0 ? (size_t)lane * ld * ok_type_bytes(type) : 0);
-        if (valid >= 8)
-            pack_lanes(from, type, ld, 8, k, width - lane, width, rounds, panel + lane);
-        else
-            pack_lanes(from, type, ld, valid, k, width - lane, width, rounds, panel + lane);
-    }
-}
-
 static void pack_a_f32(
     const void *source, ok_type type, size_t ld, bool transposed, int count, int k, void *panel
 ) {
-    pack(source, type, ld, transposed, count, k, MR, false, panel);
+    pack(source, type, ld, transposed, count, k, MR, false, false, panel);
 }
 
 static void pack_a_bf16(
     const void *source, ok_type type, size_t ld, bool transposed, int count, int k, void *panel
 ) {
-    pack(source, type, ld, transposed, count, k, MR, true, panel);
+    pack(source, type, ld, transposed, count, k, MR, true, false, panel);
 }
 
 static void pack_b_f32(
     const void *source, ok_type type, size_t ld, bool transposed, int count, int k, void *panel
 ) {
-    pack(source, type, ld, !transposed, count, k, NR, false, panel);
+    pack(source, type, ld, !transposed, count, k, NR, false, false, panel);
 }
 
 static void pack_b_bf16(
     const void *source, ok_type type, size_t ld, bool transposed, int count, int k, void *panel
 ) {
-    pack(source, type, ld, !transposed, count, k, NR, true, panel);
+    pack(source, type, ld, !transposed, count, k, NR, true, false, panel);
 }
 
 static inline __attribute__((always_inline)) void kernel_rows(
@@ -301,7 +132,7 @@ static inline void decode_block_f32(const uint8_t *codes, int count, float absma
     }
 }
 
-static void decode_nf4(
+void ok_decode_nf4_avx2(
     const ok_nf4 *matrix, size_t start, size_t count, ok_type type, void *out
 ) {
     size_t done = 0;
@@ -325,48 +156,17 @@ static void decode_nf4(
     }
 }
 
-static void combine(size_t count, float *x, float x_scale, const float *y, float y_scale) {
+void ok_combine_avx2(size_t count, float *x, float x_scale, const float *y, float y_scale) {
     if (y)
         for (size_t i = 0; i < count; i++) x[i] = x[i] * x_scale + y[i] * y_scale;
     else
         for (size_t i = 0; i < count; i++) x[i] *= x_scale;
 }
 
-static inline __m256 load8(const void *data, ok_type type, size_t index) {
-    return type == OK_F32 ? _mm256_loadu_ps((const float *)data + index)
-                          : widened(_mm_loadu_si128((const __m128i *)((const uint16_t *)data + index)));
-}
-
 static void finish(
     const ok_output *output, size_t row, size_t column, int rows, int columns, const float *sums
 ) {
-    for (int i = 0; i < rows; i++, row++, sums += NR) {
-        const size_t to = row * output->ld + column;
-        const size_t from = row * output->addend_ld + column;
-        int j = 0;
-        for (; j + 8 <= columns; j += 8) {
-            __m256 value = _mm256_loadu_ps(sums + j);
-            if (output->addend)
-                value = _mm256_add_ps(
-                    value, load8(output->addend, output->addend_type, from + j));
-            if (output->bias)
-                value = _mm256_add_ps(value, load8(output->bias, output->bias_type, column + j));
-            if (output->type == OK_F32) {
-                _mm256_storeu_ps((float *)output->data + to + j, value);
-            } else {
-                const __m256i bits = bf16_bits(value);
-                const __m128i packed = _mm_packus_epi32(
-                    _mm256_castsi256_si128(bits), _mm256_extracti128_si256(bits, 1));
-                _mm_storeu_si128((__m128i *)((uint16_t *)output->data + to + j), packed);
-            }
-        }
-        for (; j < columns; j++) {
-            float value = sums[j];
-            if (output->addend) value += ok_load(output->addend, output->addend_type, from + j);
-            if (output->bias) value += ok_load(output->bias, output->bias_type, column + j);
-            ok_store(output->data, output->type, to + j, value);
-        }
-    }
+    finish_tile(NR, output, row, column, rows, columns, sums);
 }
 
 #pragma clang attribute pop
@@ -374,8 +174,8 @@ static void finish(
 #define TILE(BF16, PACK_A, PACK_B)                                                                 \
     {                                                                                              \
         .isa = OK_ISA_AVX2, .bfloat16 = BF16, .mr = MR, .nr = NR, .k_step = 1, .element_bytes = 4, \
-        .pack_a = PACK_A, .pack_b = PACK_B, .kernel = kernel, .decode_nf4 = decode_nf4,            \
-        .combine = combine, .finish = finish,                                                      \
+        .pack_a = PACK_A, .pack_b = PACK_B, .kernel = kernel, .decode_nf4 = ok_decode_nf4_avx2,            \
+        .combine = ok_combine_avx2, .finish = finish,                                                      \
     }
 const ok_tile ok_tile_avx2_f32 = TILE(false, pack_a_f32, pack_b_f32);
 const ok_tile ok_tile_avx2_bf16 = TILE(true, pack_a_bf16, pack_b_bf16);

@@ -100,6 +100,7 @@ void ok_decode_nf4_portable(
 extern const ok_tile ok_tile_portable_f32, ok_tile_portable_bf16;
 #if defined(__x86_64__)
 extern const ok_tile ok_tile_avx2_f32, ok_tile_avx2_bf16;
+extern const ok_tile ok_tile_avx512_f32, ok_tile_avx512_bf16, ok_tile_avx512bf16_bf16;
 #endif
 
 #pragma clang assume_nonnull end
