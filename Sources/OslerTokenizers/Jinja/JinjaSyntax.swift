@@ -18,7 +18,7 @@ enum JinjaLimits {
     /// Lists within lists.
     static let valueHeight = 200
     /// Evaluated nodes and moved values, one for each, plus one for each 64 bytes of text made.
-    static let work = 20_000_000
+    static let work = 5_000_000
     /// Bytes in one string, the rendered chat included.
     static let stringBytes = 1 << 27
     /// Items in one list.

@@ -257,7 +257,6 @@ enum PythonStrings {
         var result: [[Unicode.Scalar]] = []
         while !rest.isEmpty {
             if result.count == limit {
-                while let last = rest.last, last.isPythonSpace { rest.removeLast() }
                 result.append(Array(rest))
                 break
             }
