@@ -1,8 +1,8 @@
 /// Remembers the ids of short pieces: text repeats its words. Direct-mapped: a piece that falls on
 /// another's place takes it, so the size is fixed (1 MB) and nothing has to be evicted.
 ///
-/// One thread uses it at a time; `Tokenizer` lends it out.
-final class PieceCache {
+/// `@unchecked Sendable` holds because one call uses it at a time: `TextEncoder` lends it out.
+final class PieceCache: @unchecked Sendable {
     static let maximalBytes = 15
     static let maximalIds = 11
     private static let lines = 1 << 14
