@@ -129,7 +129,8 @@ extension ClassRun {
             case "n": return 0x0A
             case "t": return 0x09
             default:
-                let isLetterOrDigit = escaped.properties.isAlphabetic || ("0"..."9").contains(escaped)
+                let isLetterOrDigit =
+                    escaped.properties.isAlphabetic || ("0"..."9").contains(escaped)
                 return isLetterOrDigit ? nil : escaped.value
             }
         }

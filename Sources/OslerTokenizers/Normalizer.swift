@@ -1,5 +1,5 @@
 /// What is done to the text before it is split.
-enum Normalizer: Sendable, Equatable {
+package enum Normalizer: Sendable, Equatable {
     case none
     /// Unicode's canonical composition.
     case nfc
@@ -32,6 +32,11 @@ enum Normalizer: Sendable, Equatable {
             i = stretch.end
         }
         return hasChanged ? result : nil
+    }
+
+    package func normalized(_ text: String) -> String {
+        let bytes = Array(text.utf8).withUnsafeBufferPointer { normalized($0)?.bytes }
+        return bytes.map { String(decoding: $0, as: UTF8.self) } ?? text
     }
 
     /// The longest stretch from `i` that is composed independently of the rest: only characters

@@ -1,6 +1,8 @@
+package import OslerFormats
+
 /// Splits text into the pieces that BPE merges inside of: the steps of a `pre_tokenizer`, each
 /// applied to every piece that the one before it gave.
-struct PreTokenizer: Sendable, Equatable {
+package struct PreTokenizer: Sendable, Equatable {
     enum Step: Sendable, Equatable {
         case gpt2
         case llama3(digits: Int)
@@ -85,6 +87,26 @@ struct PreTokenizer: Sendable, Equatable {
                 Piece(
                     base: base, start: 0, end: count + 1, shift: piece.shift + piece.start - 1))
         }
+    }
+}
+
+extension PreTokenizer {
+    /// The step or steps of a `pre_tokenizer` in `tokenizer.json`.
+    package init(_ json: JSON, file: String) throws {
+        steps = try PreTokenizerReader(file: file).steps(json)
+    }
+
+    /// The number of bytes of each piece of `text`, added spaces included.
+    package func pieceLengths(_ text: String) -> [Int] {
+        var text = text
+        var lengths: [Int] = []
+        text.withUTF8 { bytes in
+            guard let base = bytes.baseAddress else { return }
+            forEachPiece(Piece(base: base, start: 0, end: bytes.count, shift: 0)) {
+                lengths.append($0.end - $0.start)
+            }
+        }
+        return lengths
     }
 }
 

@@ -77,7 +77,8 @@ struct PreTokenizerReader {
         let isTotal = step == .gpt2 || step == .llama3(digits: 3) || step == .llama3(digits: 1)
         guard behavior == "Isolated" || (isTotal && behavior == "Removed" && isInverted) else {
             throw failure(
-                field, "the behavior \"\(behavior)\"\(isInverted ? ", inverted," : "") is not known",
+                field,
+                "the behavior \"\(behavior)\"\(isInverted ? ", inverted," : "") is not known",
                 "known is \"Isolated\"")
         }
         return step
@@ -88,7 +89,8 @@ struct PreTokenizerReader {
         return ClassRun(pattern).map { .run($0) }
     }
 
-    private func failure(_ field: String, _ problem: String, _ remedy: String? = nil) -> InputError {
+    private func failure(_ field: String, _ problem: String, _ remedy: String? = nil) -> InputError
+    {
         InputError(
             problem, file: file, field: field,
             remedy: remedy

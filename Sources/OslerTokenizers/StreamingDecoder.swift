@@ -31,7 +31,8 @@ package struct StreamingDecoder: Sendable {
         for length in 1...3 where length <= bytes.count {
             let byte = bytes[bytes.count - length]
             if byte & 0xC0 == 0x80 { continue }
-            let needed = byte >= 0xF5 ? 0 : byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : byte >= 0xC2 ? 2 : 0
+            let needed =
+                byte >= 0xF5 ? 0 : byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : byte >= 0xC2 ? 2 : 0
             guard length < needed else { return 0 }
             return length == 1 || isPossible(byte, bytes[bytes.count - length + 1]) ? length : 0
         }

@@ -116,7 +116,9 @@ struct VocabularyBuilder {
             }
             func id(_ range: Range<Int>) -> Int32 {
                 scratch.withUnsafeBufferPointer { scratch in
-                    scratch.baseAddress.map { vocabulary.id(of: $0 + range.lowerBound, range.count) }
+                    scratch.baseAddress.map {
+                        vocabulary.id(of: $0 + range.lowerBound, range.count)
+                    }
                         ?? -1
                 }
             }

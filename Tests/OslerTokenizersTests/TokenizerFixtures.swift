@@ -36,5 +36,7 @@ enum TokenizerFixtures {
 }
 
 extension JSON {
-    var ids: [Int32] { (array ?? []).compactMap { $0.integer.map(Int32.init(truncatingIfNeeded:)) } }
+    var ids: [Int32] {
+        (array ?? []).compactMap { $0.integer.map(Int32.init(truncatingIfNeeded:)) }
+    }
 }
