@@ -25,11 +25,13 @@ package enum DynamicMap {
         return values.sorted()
     }
 
-    /// `count` points from 0.1 to 1, float32, filled from both ends as torch does.
+    /// `count` points from 0.1 to 1, float32, filled from both ends by fused multiply-adds as torch does.
     private static func linspace(_ count: Int) -> [Float] {
         let step = (Float(1) - Float(0.1)) / Float(count - 1)
         return (0..<count).map { i in
-            i < count / 2 ? Float(0.1) + step * Float(i) : 1 - step * Float(count - 1 - i)
+            i < count / 2
+                ? Float(0.1).addingProduct(step, Float(i))
+                : Float(1).addingProduct(-step, Float(count - 1 - i))
         }
     }
 
