@@ -1,13 +1,14 @@
 package import OslerFormats
 
 extension ChatTemplate {
-    /// Where the assistant's text and its end-of-turn marker are in `render(messages, variables:).text`, as UTF-8 byte
-    /// offsets.
+    /// Where the assistant's text and its end-of-turn marker are in `render(messages,
+    /// variables:).text`, as UTF-8 byte offsets.
     ///
-    /// A template with `{% generation %}` says so itself. For any other, a turn's span begins where the prompt for it ends
-    /// (the messages before it, with the generation prompt) and ends after the marker; the blanks after the marker, which
-    /// no model generates, are left out.
-    /// - Throws: `InputError` when the prompt is no prefix of the chat or the turn's content doesn't follow it, blanks at
+    /// A template with `{% generation %}` says so itself. For any other, a turn's span begins where
+    /// the prompt for it ends (the messages before it, with the generation prompt) and ends after
+    /// the marker; the blanks after the marker, which no model generates, are left out.
+    /// - Throws: `InputError` when the prompt is no prefix of the chat or the turn's content
+    /// doesn't follow it, blanks at
     ///   its ends aside: then the template changes the chat, and no span is certain.
     package func assistantSpans(_ messages: [JSON], variables: [String: JSON] = [:]) throws
         -> [Range<Int>]
@@ -56,8 +57,9 @@ extension ChatTemplate {
         return prompt.count..<end
     }
 
-    /// The end of what follows the content in the chat and in the chat cut after this turn, without blanks. Where the two
-    /// part inside a marker, as at `<|user|>` and `<|endoftext|>`, that marker doesn't belong to the turn.
+    /// The end of what follows the content in the chat and in the chat cut after this turn, without
+    /// blanks. Where the two part inside a marker, as at `<|user|>` and `<|endoftext|>`, that
+    /// marker doesn't belong to the turn.
     private func markerEnd(_ bytes: [UInt8], _ turn: [UInt8], from start: Int) -> Int {
         var end = start
         while end < bytes.count, end < turn.count, bytes[end] == turn[end] { end += 1 }

@@ -7,10 +7,11 @@ package struct RenderedChat: Sendable, Equatable {
     package var generationSpans: [Range<Int>]
 }
 
-/// A Jinja2 chat template that renders as transformers' `apply_chat_template` does, byte for byte: `trim_blocks`,
-/// `lstrip_blocks`, `break` and `continue`, the immutable sandbox, `tojson` without HTML escapes, `raise_exception`,
-/// `strftime_now` and `{% generation %}`. What it doesn't know is an error, never something else's output. Templates come
-/// from strangers: time, memory and stack are bounded (`JinjaLimits`).
+/// A Jinja2 chat template that renders as transformers' `apply_chat_template` does, byte for byte:
+/// `trim_blocks`, `lstrip_blocks`, `break` and `continue`, the immutable sandbox, `tojson` without
+/// HTML escapes, `raise_exception`, `strftime_now` and `{% generation %}`. What it doesn't know is
+/// an error, never something else's output. Templates come from strangers: time, memory and stack
+/// are bounded (`JinjaLimits`).
 package struct ChatTemplate: Sendable {
     package let source: String
     /// What messages call it: the file that it comes from.
@@ -35,8 +36,10 @@ package struct ChatTemplate: Sendable {
     /// - Parameters:
     ///   - messages: objects with `role`, `content` and whatever else the template reads.
     ///   - addGenerationPrompt: end with the beginning of an assistant turn.
-    ///   - continueFinalMessage: end right after the last message's content, without its end-of-turn marker.
-    ///   - variables: `bos_token`, `eos_token`, `tools`, `enable_thinking`, ...; `tools` and `documents` are None unless given.
+    ///   - continueFinalMessage: end right after the last message's content, without its
+    /// end-of-turn marker.
+    ///   - variables: `bos_token`, `eos_token`, `tools`, `enable_thinking`, ...; `tools` and
+    /// `documents` are None unless given.
     /// - Throws: `InputError`, also with the template's own message when it refuses the chat.
     package func render(
         _ messages: [JSON], addGenerationPrompt: Bool = false, continueFinalMessage: Bool = false,

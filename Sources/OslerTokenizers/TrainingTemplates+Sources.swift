@@ -1,4 +1,5 @@
-/// The templates' texts, our own. Each raises an error for what it doesn't cover rather than lose it.
+/// The templates' texts, our own. Each raises an error for what it doesn't cover rather than lose
+/// it.
 extension TrainingTemplates {
     private static let refuseTools = """
         {%- if tools -%}{{- raise_exception('this training template covers no tools') -}}{%- endif -%}

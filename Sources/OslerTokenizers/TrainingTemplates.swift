@@ -2,17 +2,20 @@ internal import OslerFormats
 
 /// Templates to train with, for families whose shipped template loses part of the assistant's text.
 ///
-/// A family is recognised by behaviour: the shipped template and ours render the same for a set of short chats without
-/// reasoning. So a template that was edited is either still the same family, or none that we know.
+/// A family is recognised by behaviour: the shipped template and ours render the same for a set of
+/// short chats without reasoning. So a template that was edited is either still the same family, or
+/// none that we know.
 package enum TrainingTemplates {
-    /// The template to train with instead of `source`, and a line that tells the user why; nil when `source` is of no
-    /// family that needs one, as far as we know.
+    /// The template to train with instead of `source`, and a line that tells the user why; nil when
+    /// `source` is of no family that needs one, as far as we know.
     ///
-    /// The assistant's content is kept byte for byte in every turn, and the generation spans cover it and the end-of-turn
-    /// token. One exception, where inference asks for it: the DeepSeek-R1 revisions whose generation prompt ends with
-    /// `<think>\n` get a newline after an opening `<think>` that has none, so that the prompt's tokens begin the row. The
-    /// `<think>` is in the loss there too, for servers whose prompt ends at `<｜Assistant｜>`. A message's
-    /// `reasoning_content` is written before the content, between `<think>` tags. Chats with tools are refused.
+    /// The assistant's content is kept byte for byte in every turn, and the generation spans cover
+    /// it and the end-of-turn token. One exception, where inference asks for it: the DeepSeek-R1
+    /// revisions whose generation prompt ends with `<think>\n` get a newline after an opening
+    /// `<think>` that has none, so that the prompt's tokens begin the row. The `<think>` is in the
+    /// loss there too, for servers whose prompt ends at `<｜Assistant｜>`. A message's
+    /// `reasoning_content` is written before the content, between `<think>` tags. Chats with tools
+    /// are refused.
     package static func safeTemplate(for source: String) -> (template: ChatTemplate, note: String)?
     {
         let deepSeek = """
@@ -38,8 +41,9 @@ package enum TrainingTemplates {
         return nil
     }
 
-    /// The equivalent of the template that TRL puts in `source`'s place for `assistant_only_loss=True`: the same text and
-    /// the same loss, DeepSeek's `<｜Assistant｜>` in it included. Nil for families that TRL has none for.
+    /// The equivalent of the template that TRL puts in `source`'s place for
+    /// `assistant_only_loss=True`: the same text and the same loss, DeepSeek's `<｜Assistant｜>` in
+    /// it included. Nil for families that TRL has none for.
     package static func trlTemplate(for source: String) -> ChatTemplate? {
         guard let shipped = try? ChatTemplate(source) else { return nil }
         for (name, candidate, probes) in trlFamilies {
@@ -50,8 +54,8 @@ package enum TrainingTemplates {
         return nil
     }
 
-    /// Whether an assistant's `content` is in the rendered `text` as it was given, or with the newline after `<think>` that
-    /// `safeTemplate` writes.
+    /// Whether an assistant's `content` is in the rendered `text` as it was given, or with the
+    /// newline after `<think>` that `safeTemplate` writes.
     package static func keeps(_ content: String, in text: String) -> Bool {
         if PythonStrings.contains(text, content) { return true }
         guard content.utf8.starts(with: "<think>".utf8) else { return false }
@@ -61,7 +65,8 @@ package enum TrainingTemplates {
 
     // MARK: Recognising a family
 
-    /// The candidate if it renders as `shipped` does for each probe, with and without a generation prompt.
+    /// The candidate if it renders as `shipped` does for each probe, with and without a generation
+    /// prompt.
     private static func matching(
         _ candidate: String, _ name: String, _ shipped: ChatTemplate, _ probes: [[JSON]]
     ) -> ChatTemplate? {

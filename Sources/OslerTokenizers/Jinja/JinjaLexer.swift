@@ -23,9 +23,9 @@ struct JinjaToken: Sendable {
     }
 }
 
-/// Cuts a template into tokens with the settings of transformers: `trim_blocks` (the newline after a tag or comment goes)
-/// and `lstrip_blocks` (so do blanks between the line's start and the tag), one trailing newline dropped, `\r\n` and `\r`
-/// read as `\n`.
+/// Cuts a template into tokens with the settings of transformers: `trim_blocks` (the newline after
+/// a tag or comment goes) and `lstrip_blocks` (so do blanks between the line's start and the tag),
+/// one trailing newline dropped, `\r\n` and `\r` read as `\n`.
 struct JinjaLexer {
     private let source: [Unicode.Scalar]
     private var position = 0
@@ -90,7 +90,8 @@ struct JinjaLexer {
         return nil
     }
 
-    /// Emits the text before a tag, stripped as the tag's sign says, and moves past the tag's opening and sign.
+    /// Emits the text before a tag, stripped as the tag's sign says, and moves past the tag's
+    /// opening and sign.
     private mutating func textBefore(_ start: Int, opening: Int, strippingLine: Bool) {
         var end = start
         let sign = scalar(start + opening)
@@ -161,7 +162,8 @@ struct JinjaLexer {
         throw JinjaFailure("'{% raw %}' is never closed", line: opened)
     }
 
-    /// Past a closing `%}` or `#}` at `i`, its sign, and what the sign or `trim_blocks` takes after it.
+    /// Past a closing `%}` or `#}` at `i`, its sign, and what the sign or `trim_blocks` takes after
+    /// it.
     private func closing(_ mark: Unicode.Scalar, at i: Int) -> Int? {
         func closes(_ i: Int) -> Bool { scalar(i) == mark && scalar(i + 1) == "}" }
         if closes(i) { return scalar(i + 2) == "\n" ? i + 3 : i + 2 }

@@ -44,7 +44,8 @@ enum JinjaMethods {
         "sort", "update",
     ]
 
-    /// `value.name`: a method or attribute, else an item of that name. `found` is false when the item was already looked for.
+    /// `value.name`: a method or attribute, else an item of that name. `found` is false when the
+    /// item was already looked for.
     static func attribute(_ value: JinjaValue, _ name: String, found: Bool = true)
         throws(JinjaFailure) -> JinjaValue
     {

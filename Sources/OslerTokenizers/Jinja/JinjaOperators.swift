@@ -327,7 +327,8 @@ enum JinjaOperators {
 }
 
 extension String {
-    /// The same code points; Swift's `==` also takes canonically equivalent texts for equal, Python's doesn't.
+    /// The same code points; Swift's `==` also takes canonically equivalent texts for equal,
+    /// Python's doesn't.
     func isSameText(as other: String) -> Bool {
         utf8.count == other.utf8.count && utf8.elementsEqual(other.utf8)
     }

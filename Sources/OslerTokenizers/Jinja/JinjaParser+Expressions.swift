@@ -1,5 +1,5 @@
-/// Expressions, by Jinja's precedence: `if else`, `or`, `and`, `not`, comparisons, `+ -`, `~`, `* / // %`, `**`, signs, then
-/// `.x`, `[x]`, `(x)`, filters and tests.
+/// Expressions, by Jinja's precedence: `if else`, `or`, `and`, `not`, comparisons, `+ -`, `~`, `* /
+/// // %`, `**`, signs, then `.x`, `[x]`, `(x)`, filters and tests.
 extension JinjaParser {
     mutating func expression() throws(JinjaFailure) -> JinjaExpression {
         try enter()
@@ -384,7 +384,8 @@ extension JinjaParser {
         }
     }
 
-    /// An expression of bounded height, so that neither rendering nor releasing it can overflow the stack.
+    /// An expression of bounded height, so that neither rendering nor releasing it can overflow the
+    /// stack.
     private func make(
         _ kind: JinjaExpression.Kind, _ line: Int, _ parts: [JinjaExpression] = []
     ) throws(JinjaFailure) -> JinjaExpression {

@@ -1,11 +1,12 @@
-/// Parses a template into statements: tags, text and `{{ }}`. Expressions are in `JinjaParser+Expressions.swift`.
+/// Parses a template into statements: tags, text and `{{ }}`. Expressions are in
+/// `JinjaParser+Expressions.swift`.
 struct JinjaParser {
     var tokens: [JinjaToken]
     var position = 0
     /// Open tags and brackets, bounded by `JinjaLimits.nesting`.
     var nesting = 0
-    /// Inside `if` or a conditional expression: a filter that doesn't exist is an error there only when it is reached, as in
-    /// Jinja.
+    /// Inside `if` or a conditional expression: a filter that doesn't exist is an error there only
+    /// when it is reached, as in Jinja.
     var conditional = 0
     /// Filters and tests that don't exist and are always reached.
     var unknown: [JinjaFailure] = []
@@ -85,8 +86,8 @@ struct JinjaParser {
 
     // MARK: Statements
 
-    /// Statements up to a tag named in `ends`, which is left as the current token; up to the template's end when there
-    /// are none.
+    /// Statements up to a tag named in `ends`, which is left as the current token; up to the
+    /// template's end when there are none.
     private mutating func statements(until ends: [String]) throws(JinjaFailure) -> [JinjaStatement]
     {
         var result: [JinjaStatement] = []
@@ -115,7 +116,8 @@ struct JinjaParser {
         }
     }
 
-    /// The body of a tag: its `%}`, and the statements up to one of `ends`, which is consumed and returned.
+    /// The body of a tag: its `%}`, and the statements up to one of `ends`, which is consumed and
+    /// returned.
     private mutating func body(_ ends: String...) throws(JinjaFailure) -> (
         statements: [JinjaStatement], end: String
     ) {
@@ -283,7 +285,8 @@ struct JinjaParser {
         return result
     }
 
-    /// A name, `namespace.attribute`, or several names with commas between them, up to the name `ending`.
+    /// A name, `namespace.attribute`, or several names with commas between them, up to the name
+    /// `ending`.
     private mutating func assignmentTarget(ending: String?, allowingAttribute: Bool = false)
         throws(JinjaFailure) -> JinjaTarget
     {

@@ -1,4 +1,5 @@
-/// What is wrong with a template; `ChatTemplate` adds the template's name and throws it as an `InputError`.
+/// What is wrong with a template; `ChatTemplate` adds the template's name and throws it as an
+/// `InputError`.
 struct JinjaFailure: Error {
     var message: String
     /// Filled in by the innermost construct that knows its line.
@@ -7,7 +8,8 @@ struct JinjaFailure: Error {
     init(_ message: String, line: Int? = nil) { (self.message, self.line) = (message, line) }
 }
 
-/// Bounds that no honest template meets: a hostile one stops with an error instead of hanging or overflowing the stack.
+/// Bounds that no honest template meets: a hostile one stops with an error instead of hanging or
+/// overflowing the stack.
 enum JinjaLimits {
     /// Nested tags and brackets.
     static let nesting = 100
@@ -61,7 +63,8 @@ struct JinjaExpression: Sendable {
         case concatenation([JinjaExpression])
         case comparison(JinjaExpression, [(operation: String, operand: JinjaExpression)])
         case conditional(JinjaExpression, test: JinjaExpression, otherwise: JinjaExpression?)
-        /// The text of the block that a filter is applied to, in `{% set x | filter %}` and `{% filter %}`.
+        /// The text of the block that a filter is applied to, in `{% set x | filter %}` and `{%
+        /// filter %}`.
         case captured
     }
 }

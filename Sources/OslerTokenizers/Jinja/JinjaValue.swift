@@ -2,7 +2,8 @@ internal import OslerFormats
 
 /// A value while a template renders: Python's types as far as templates meet them.
 enum JinjaValue: Sendable {
-    /// A missing variable or attribute: prints nothing, is false, and any other use of it is the error that it carries.
+    /// A missing variable or attribute: prints nothing, is false, and any other use of it is the
+    /// error that it carries.
     case undefined(String)
     case none
     case bool(Bool)
@@ -12,7 +13,8 @@ enum JinjaValue: Sendable {
     case list(JinjaList)
     case tuple(JinjaList)
     case dict(JinjaDict)
-    /// `dict.items()` and the like (`name` is what Python prints), or a `generator`: no length, no index.
+    /// `dict.items()` and the like (`name` is what Python prints), or a `generator`: no length, no
+    /// index.
     case view(name: String, JinjaList)
     case namespace(JinjaNamespace)
     case loop(JinjaLoopState)
@@ -105,7 +107,8 @@ enum JinjaValue: Sendable {
     }
 }
 
-/// Items and the levels of lists in them; the bound keeps printing, comparing and releasing off the stack's end.
+/// Items and the levels of lists in them; the bound keeps printing, comparing and releasing off the
+/// stack's end.
 struct JinjaList: Sendable {
     let items: [JinjaValue]
     let height: Int
@@ -165,8 +168,8 @@ struct JinjaDict: Sendable {
     }
 }
 
-/// What may be a dictionary's key. Texts are compared byte by byte, as in Python; Swift's `==` would take canonically
-/// equivalent ones for the same.
+/// What may be a dictionary's key. Texts are compared byte by byte, as in Python; Swift's `==`
+/// would take canonically equivalent ones for the same.
 enum JinjaKey: Hashable {
     case none
     case number(Double)

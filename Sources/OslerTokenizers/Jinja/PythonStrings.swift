@@ -129,7 +129,8 @@ enum PythonStrings {
 
     // MARK: Searching
 
-    /// Byte offsets of `part` in `text`, from left to right and not overlapping, at most `limit` of them.
+    /// Byte offsets of `part` in `text`, from left to right and not overlapping, at most `limit` of
+    /// them.
     static func occurrences(_ text: [UInt8], _ part: [UInt8], limit: Int = .max) -> [Int] {
         var result: [Int] = []
         guard !part.isEmpty, limit > 0 else { return result }
@@ -147,7 +148,8 @@ enum PythonStrings {
         return result
     }
 
-    /// The table of Knuth, Morris and Pratt: searching stays linear whatever a template searches for.
+    /// The table of Knuth, Morris and Pratt: searching stays linear whatever a template searches
+    /// for.
     private static func borders(_ part: [UInt8]) -> [Int] {
         var result = [Int](repeating: 0, count: part.count)
         var length = 0
