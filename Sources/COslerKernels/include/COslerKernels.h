@@ -1,5 +1,6 @@
 /* The CPU kernels. One file a kernel family and instruction set; see ARCHITECTURE.md. */
 #pragma once
+#include "Attention.h"
 #include "CrossEntropy.h"
 #include "Elementwise.h"
 #include "GEMM.h"

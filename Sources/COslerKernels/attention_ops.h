@@ -1,0 +1,276 @@
+/* The element-wise kernels of attention, in vectors of LANES float32; included once per instruction set by files that
+ * define LANES and OPS (the name of the table).
+ *
+ * exp2 is a polynomial of degree 6 over [-1/2, 1/2] (relative error 2e-9 before rounding; degree 5 gives 9e-8, which
+ * shows in float32) and an addition to the exponent. Below 2^-125 it is 0, so no denormal slows a product down. */
+#include "attention.h"
+
+/* Every function that takes vectors is inlined. */
+#pragma clang diagnostic ignored "-Wpsabi"
+
+typedef float vec __attribute__((ext_vector_type(LANES)));
+typedef int32_t ivec __attribute__((ext_vector_type(LANES)));
+typedef float loose_vec __attribute__((ext_vector_type(LANES), aligned(4)));
+typedef float vec8 __attribute__((ext_vector_type(8)));
+typedef float loose_vec8 __attribute__((ext_vector_type(8), aligned(4)));
+typedef uint32_t uvec8 __attribute__((ext_vector_type(8)));
+typedef uint16_t hvec8 __attribute__((ext_vector_type(8)));
+typedef uint16_t loose_hvec8 __attribute__((ext_vector_type(8), aligned(2)));
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE vec load(const float *p) { return *(const loose_vec *)p; }
+INLINE void store(float *p, vec x) { *(loose_vec *)p = x; }
+
+INLINE vec power_of_two(vec x) {
+    vec bounded = x < -125.0f ? (vec)(-125.0f) : x;
+    /* Adding 1.5 * 2^23 rounds to an integer, which then stands in the low bits. */
+    vec shifted = bounded + 12582912.0f;
+    vec f = bounded - (shifted - 12582912.0f);
+    vec y = f * 0x1.41fbbcp-13f + 0x1.5f3e54p-10f;
+    y = y * f + 0x1.3b2d4cp-7f;
+    y = y * f + 0x1.c6aee8p-5f;
+    y = y * f + 0x1.ebfbdcp-3f;
+    y = y * f + 0x1.62e430p-1f;
+    y = y * f + 1.0f;
+    ivec bits = __builtin_bit_cast(ivec, y) + (__builtin_bit_cast(ivec, shifted) << 23);
+    return x < -125.0f ? (vec)0.0f : __builtin_bit_cast(vec, bits);
+}
+
+INLINE vec8 load8(const void *data, ok_type type, size_t index) {
+    if (type == OK_F32) return *(const loose_vec8 *)((const float *)data + index);
+    hvec8 half = *(const loose_hvec8 *)((const uint16_t *)data + index);
+    return __builtin_bit_cast(vec8, __builtin_convertvector(half, uvec8) << 16);
+}
+
+INLINE hvec8 to_bf16(vec8 x) {
+    uvec8 bits = __builtin_bit_cast(uvec8, x);
+    uvec8 rounded = (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
+    uvec8 nan = bits >> 16 | 0x40u;
+    uvec8 is_nan = __builtin_bit_cast(uvec8, (bits & 0x7fffffffu) > 0x7f800000u);
+    return __builtin_convertvector((is_nan & nan) | (~is_nan & rounded), hvec8);
+}
+
+INLINE void store8(void *data, ok_type type, size_t index, vec8 x) {
+    if (type == OK_F32) *(loose_vec8 *)((float *)data + index) = x;
+    else *(loose_hvec8 *)((uint16_t *)data + index) = to_bf16(x);
+}
+
+/* Rows become columns: three rounds of interleaving halves. */
+INLINE void transpose8(vec8 r[8]) {
+    vec8 s[8], t[8];
+    for (int i = 0; i < 4; i++) {
+        s[2 * i] = __builtin_shufflevector(r[2 * i], r[2 * i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
+        s[2 * i + 1] = __builtin_shufflevector(r[2 * i], r[2 * i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
+    }
+    for (int i = 0; i < 8; i += 4)
+        for (int j = 0; j < 2; j++) {
+            t[i + 2 * j] =
+                __builtin_shufflevector(s[i + j], s[i + 2 + j], 0, 1, 8, 9, 4, 5, 12, 13);
+            t[i + 2 * j + 1] =
+                __builtin_shufflevector(s[i + j], s[i + 2 + j], 2, 3, 10, 11, 6, 7, 14, 15);
+        }
+    for (int i = 0; i < 4; i++) {
+        r[i] = __builtin_shufflevector(t[i], t[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+        r[i + 4] = __builtin_shufflevector(t[i], t[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+    }
+}
+
+INLINE float sum8(vec8 x) {
+    return ((x[0] + x[4]) + (x[2] + x[6])) + ((x[1] + x[5]) + (x[3] + x[7]));
+}
+
+INLINE vec larger(vec a, vec b) { return a > b ? a : b; }
+
+static bool softmax(
+    float *scores, int keys, int nr, float scale2, float *maximum, float *sum, float *factor
+) {
+    ivec changed = 0;
+    for (int column = 0; column < nr; column += LANES) {
+        float *s = scores + column;
+        const vec before = load(maximum + column);
+        /* Two chains each, to hide the latency. */
+        vec top = before, top2 = before;
+        int key = 0;
+        for (; key + 2 <= keys; key += 2) {
+            top = larger(load(s + key * nr) * scale2, top);
+            top2 = larger(load(s + (key + 1) * nr) * scale2, top2);
+        }
+        if (key < keys) top = larger(load(s + key * nr) * scale2, top);
+        top = larger(top, top2);
+
+        vec total = 0, total2 = 0;
+        for (key = 0; key + 2 <= keys; key += 2) {
+            vec p = power_of_two(load(s + key * nr) * scale2 - top);
+            vec p2 = power_of_two(load(s + (key + 1) * nr) * scale2 - top);
+            store(s + key * nr, p);
+            store(s + (key + 1) * nr, p2);
+            total += p;
+            total2 += p2;
+        }
+        if (key < keys) {
+            vec p = power_of_two(load(s + key * nr) * scale2 - top);
+            store(s + key * nr, p);
+            total += p;
+        }
+        const vec shrink = power_of_two(before - top);
+        store(maximum + column, top);
+        store(factor + column, shrink);
+        store(sum + column, load(sum + column) * shrink + (total + total2));
+        changed |= shrink != 1.0f;
+    }
+    for (int lane = 0; lane < LANES; lane++)
+        if (changed[lane]) return true;
+    return false;
+}
+
+static void scale_columns(float *tile, int rows, int nr, const float *factor) {
+    for (int column = 0; column < nr; column += LANES) {
+        const vec f = load(factor + column);
+        for (int row = 0; row < rows; row++)
+            store(tile + row * nr + column, load(tile + row * nr + column) * f);
+    }
+}
+
+INLINE void store_columns_as(
+    const float *tile, int nr, int rows, int columns, const float *factor, void *output,
+    ok_type type, size_t ld
+) {
+    for (int column = 0; column < columns; column += 8) {
+        const int count = columns - column < 8 ? columns - column : 8;
+        const vec8 f = load8(factor, OK_F32, (size_t)column);
+        for (int row = 0; row < rows; row += 8) {
+            vec8 r[8];
+            for (int i = 0; i < 8; i++)
+                r[i] = load8(tile, OK_F32, (size_t)((row + i) * nr + column)) * f;
+            transpose8(r);
+            for (int i = 0; i < count; i++)
+                store8(output, type, (size_t)(column + i) * ld + (size_t)row, r[i]);
+        }
+    }
+}
+
+static void store_columns(
+    const float *tile, int nr, int rows, int columns, const float *factor, void *output,
+    ok_type type, size_t ld
+) {
+    if (type == OK_BF16) store_columns_as(tile, nr, rows, columns, factor, output, OK_BF16, ld);
+    else store_columns_as(tile, nr, rows, columns, factor, output, OK_F32, ld);
+}
+
+static void gradient(
+    float *scores, float *dp, int rows, int nr, float scale2, const float *log_sum,
+    const float *delta
+) {
+    for (int row = 0; row < rows; row++)
+        for (int column = 0; column < nr; column += LANES) {
+            float *s = scores + row * nr + column, *g = dp + row * nr + column;
+            const vec p = power_of_two(load(s) * scale2 - log_sum[row]);
+            store(s, p);
+            store(g, p * (load(g) - delta[row]));
+        }
+}
+
+static float dot(const void *x, const void *y, ok_type type, int width) {
+    vec8 sum = 0;
+    for (int i = 0; i < width; i += 8)
+        sum += load8(x, type, (size_t)i) * load8(y, type, (size_t)i);
+    return sum8(sum);
+}
+
+/* Eight rows as float32; rows from `count` on are zero. */
+static void widen(
+    const void *data, ok_type type, size_t ld, int64_t row, int count, int width, float *out
+) {
+    for (int i = 0; i < 8; i++)
+        for (int c = 0; c < width; c += 8)
+            *(loose_vec8 *)(out + i * width + c) =
+                i < count ? load8(data, type, (size_t)(row + i) * ld + (size_t)c) : (vec8)0.0f;
+}
+
+/* scores[row, 8 keys] = scale2 * query * keys. */
+INLINE void eight_scores(
+    const float *query, const float *keys, int rows, int width, float scale2, float *scores,
+    size_t ld
+) {
+    for (int row = 0; row < rows; row++) {
+        vec8 sums[8] = {0};
+        for (int c = 0; c < width; c += 8) {
+            const vec8 q = load8(query, OK_F32, (size_t)(row * width + c));
+            for (int i = 0; i < 8; i++) sums[i] += q * load8(keys, OK_F32, (size_t)(i * width + c));
+        }
+        transpose8(sums);
+        const vec8 total = ((sums[0] + sums[4]) + (sums[2] + sums[6]))
+            + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
+        *(loose_vec8 *)(scores + (size_t)row * ld) = total * scale2;
+    }
+}
+
+/* output[row] += probabilities[row, 8 keys] * values. */
+INLINE void add_eight_values(
+    const float *probabilities, size_t ld, const float *values, int rows, int width, float *output
+) {
+    for (int row = 0; row < rows; row++) {
+        const float *p = probabilities + (size_t)row * ld;
+        for (int c = 0; c < width; c += 8) {
+            loose_vec8 *out = (loose_vec8 *)(output + row * width + c);
+            vec8 sum = *out;
+            for (int i = 0; i < 8; i++) sum += p[i] * load8(values, OK_F32, (size_t)(i * width + c));
+            *out = sum;
+        }
+    }
+}
+
+/* Scores of one row to probabilities, rounded as operands are; `count` a multiple of 16. */
+static void few_softmax(
+    float *scores, int64_t count, int64_t visible, ok_type type, float *maximum, float *sum
+) {
+    float top = -INFINITY;
+    for (int64_t i = visible < 0 ? 0 : visible; i < count; i++) scores[i] = -INFINITY;
+    for (int64_t i = 0; i < count; i++) top = scores[i] > top ? scores[i] : top;
+    *maximum = top;
+    /* A chunk that this row does not see: all probabilities become 0. */
+    if (top == -INFINITY) top = 0;
+    vec total = 0;
+    for (int64_t i = 0; i < count; i += LANES) {
+        const vec p = power_of_two(load(scores + i) - top);
+        total += p;
+        store(scores + i, p);
+    }
+    float lanes = 0;
+    for (int lane = 0; lane < LANES; lane++) lanes += total[lane];
+    *sum = lanes;
+    if (type != OK_BF16) return;
+    for (int64_t i = 0; i < count; i += 8) {
+        const hvec8 half = to_bf16(load8(scores, OK_F32, (size_t)i));
+        *(loose_vec8 *)(scores + i) =
+            __builtin_bit_cast(vec8, __builtin_convertvector(half, uvec8) << 16);
+    }
+}
+
+static void few_queries(const ok_few_queries *work) {
+    const int64_t count = work->last - work->first;
+    const size_t ld = (size_t)((count + 15) & ~(int64_t)15);
+    for (int64_t key = 0; key < count; key += 8) {
+        const int some = count - key < 8 ? (int)(count - key) : 8;
+        widen(work->key, work->type, work->ld, work->first + key, some, work->width, work->keys);
+        eight_scores(
+            work->query, work->keys, work->rows, work->width, work->scale2, work->scores + key, ld);
+    }
+    for (int row = 0; row < work->rows; row++)
+        few_softmax(
+            work->scores + (size_t)row * ld, (int64_t)ld, work->visible[row] - work->first,
+            work->type, work->maximum + row, work->sum + row);
+    memset(work->output, 0, (size_t)work->rows * (size_t)work->width * sizeof(float));
+    for (int64_t key = 0; key < count; key += 8) {
+        const int some = count - key < 8 ? (int)(count - key) : 8;
+        widen(work->value, work->type, work->ld, work->first + key, some, work->width, work->keys);
+        add_eight_values(
+            work->scores + key, ld, work->keys, work->rows, work->width, work->output);
+    }
+}
+
+const ok_attention_ops OPS = {
+    .softmax = softmax, .scale_columns = scale_columns, .store_columns = store_columns,
+    .gradient = gradient, .dot = dot, .few_queries = few_queries,
+};
