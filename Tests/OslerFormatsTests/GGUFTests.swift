@@ -191,7 +191,9 @@ struct GGUFBytes {
 
     @Test func `a file cut anywhere is refused`() throws {
         let bytes = try FileSystem.read(Self.allTypes)
-        let counts = Array(0..<1200) + Array(stride(from: 1200, to: bytes.count - 32, by: 97))
+        let counts =
+            Array(stride(from: 0, to: 1200, by: 3))
+            + Array(stride(from: 1200, to: bytes.count - 32, by: 997))
         for count in counts {
             let path = try folder.write(Array(bytes[..<count]), "cut")
             #expect(throws: InputError.self, "\(count) bytes") { try GGUFFile(path) }
@@ -201,7 +203,7 @@ struct GGUFBytes {
     @Test func `damaged headers never crash`() throws {
         let bytes = try FileSystem.read(Self.allTypes)
         var random = SplitMix(state: 4)
-        for _ in 0..<2000 {
+        for _ in 0..<500 {
             var damaged = bytes
             for _ in 0..<2 {
                 damaged[Int.random(in: 4..<1120, using: &random)] =

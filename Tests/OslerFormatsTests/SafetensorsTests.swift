@@ -119,7 +119,7 @@ import Testing
 
     @Test func `a file cut anywhere is refused`() throws {
         let bytes = try FileSystem.read(Self.allTypes)
-        for count in 0..<bytes.count {
+        for count in stride(from: 0, to: bytes.count, by: 3) {
             let path = try folder.write(Array(bytes[..<count]), "cut")
             #expect(throws: InputError.self, "\(count) bytes") {
                 try SafetensorsFile(path)
@@ -130,7 +130,7 @@ import Testing
     @Test func `damaged headers never crash`() throws {
         let bytes = try FileSystem.read(Self.allTypes)
         var random = SplitMix(state: 3)
-        for _ in 0..<1000 {
+        for _ in 0..<500 {
             var damaged = bytes
             for _ in 0..<3 {
                 damaged[Int.random(in: 0..<1300, using: &random)] ^=
@@ -232,17 +232,17 @@ import Testing
     }
 
     @Test func `every half keeps its value`() {
-        for bits in UInt16.min ... .max {
-            let float = FloatConversion.float(float16: bits)
-            if bits & 0x7FFF > 0x7C00 {
-                #expect(float.isNaN)
-                #expect(FloatConversion.float16(float) & 0x7FFF == 0x7E00)
-            } else {
-                #expect(FloatConversion.float16(float) == bits)
-            }
-            let wide = FloatConversion.float(bfloat16: bits)
-            #expect(wide.isNaN || FloatConversion.bfloat16(wide) == bits)
+        let changed = (UInt16.min ... .max).filter { bits in
+            let back = FloatConversion.float16(FloatConversion.float(float16: bits))
+            let isNaN = bits & 0x7FFF > 0x7C00
+            return isNaN ? back & 0x7FFF != 0x7E00 : back != bits
         }
+        #expect(changed == [])
+        let changedBFloat = (UInt16.min ... .max).filter { bits in
+            let wide = FloatConversion.float(bfloat16: bits)
+            return !wide.isNaN && FloatConversion.bfloat16(wide) != bits
+        }
+        #expect(changedBFloat == [])
         #expect(FloatConversion.float(float16: 0x3C01) == 1 + 0x1p-10)
         #expect(FloatConversion.float(float16: 1) == 0x1p-24)
         #expect(FloatConversion.bfloat16(.nan) == 0x7FC0)
