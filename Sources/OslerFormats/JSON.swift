@@ -62,17 +62,19 @@ extension JSON {
         }
 
         private mutating func set(_ key: String, _ value: JSON) {
-            if let place = place(of: key) {
+            if keys.count <= Self.largestSearched {
+                if let place = keys.firstIndex(of: key) {
+                    values[place] = value
+                    return
+                }
+            } else if let place = places.updateValue(keys.count, forKey: key) {
+                places[key] = place
                 values[place] = value
                 return
             }
             keys.append(key)
             values.append(value)
-            if keys.count == Self.largestSearched + 1 {
-                index()
-            } else if keys.count > Self.largestSearched {
-                places[key] = keys.count - 1
-            }
+            if keys.count == Self.largestSearched + 1 { index() }
         }
 
         private mutating func remove(_ key: String) {

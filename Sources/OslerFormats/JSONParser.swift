@@ -180,8 +180,11 @@ extension JSONParser {
         throw failure("a string without its closing quote", at: start - 1)
     }
 
+    /// Decoding repairs what is not UTF-8, so a text of other bytes shows that something was; this
+    /// is several times as fast as `String(validating:as:)`.
     private func decoded(_ codeUnits: UnsafeBufferPointer<UInt8>, _ start: Int) throws -> String {
-        guard let text = String(validating: codeUnits, as: UTF8.self) else {
+        var text = String(decoding: codeUnits, as: UTF8.self)
+        guard text.withUTF8({ $0.count == codeUnits.count && $0.elementsEqual(codeUnits) }) else {
             throw failure("a string that is not valid UTF-8", at: start - 1)
         }
         return text
