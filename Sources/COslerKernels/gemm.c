@@ -213,12 +213,20 @@ static void multiply_task(void *context, size_t item, int thread) {
     finish_part(job, &part, own.sums);
 }
 
+/* Decoding wants 32 values of a row at a time where columns lie along rows. */
+static size_t least_group(const job *job) {
+    for (int i = 0; i < job->count; i++)
+        if (job->products[i].b.nf4 && !job->products[i].b.transposed)
+            return ceiling(32, (size_t)job->tile->nr);
+    return 1;
+}
+
 /* Cuts the block's output into tasks: enough of them to keep the threads level, no smaller than need be. */
 static void plan_tasks(job *job, int threads) {
     const size_t wanted = threads > 1 ? 6 * (size_t)threads : 1;
     size_t chunks = ceiling(job->rows, CHUNK_ROWS);
     size_t group = least(GROUP_PANELS, job->column_panels);
-    while (group > 1 && chunks * ceiling(job->column_panels, group) < wanted) group /= 2;
+    while (group > least_group(job) && chunks * ceiling(job->column_panels, group) < wanted) group /= 2;
     const size_t groups = ceiling(job->column_panels, group);
     while (chunks * groups < wanted && job->row_panels / chunks > 4) chunks++;
     job->group_panels = group;

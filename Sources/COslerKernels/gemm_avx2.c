@@ -77,37 +77,50 @@ static void kernel(
     }
 }
 
-static inline __m256i both(__m128i half) { return _mm256_broadcastsi128_si256(half); }
+/* The 16 values of a block as bfloat16, low and high bytes apart, in both halves of a register. Scales are finite, so
+ * rounding need not mind NaN. */
+typedef struct {
+    __m256i low, high;
+} byte_tables;
 
-/* `count` codes of one block, a multiple of 64 from an even value on, to bfloat16: the 16 products of the block are
- * rounded once, then byte shuffles look up their halves. */
-static inline void decode_block_bf16(const uint8_t *codes, int count, float absmax, uint16_t *out) {
+static inline __m256i rounded_bits(__m256 x) {
+    const __m256i bits = _mm256_castps_si256(x);
+    const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    const __m256i sum = _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7fff)), odd);
+    return _mm256_srli_epi32(sum, 16);
+}
+
+static inline byte_tables tables_of(float absmax) {
     const __m256 scale = _mm256_set1_ps(absmax);
-    const __m256i first = bf16_bits(_mm256_mul_ps(_mm256_loadu_ps(ok_nf4_table), scale));
-    const __m256i second = bf16_bits(_mm256_mul_ps(_mm256_loadu_ps(ok_nf4_table + 8), scale));
-    const __m256i order = _mm256_permute4x64_epi64(_mm256_packus_epi32(first, second), 0xd8);
-    const __m128i front = _mm256_castsi256_si128(order);
-    const __m128i back = _mm256_extracti128_si256(order, 1);
-    const __m128i byte = _mm_set1_epi16(0xff);
-    const __m256i low_table =
-        both(_mm_packus_epi16(_mm_and_si128(front, byte), _mm_and_si128(back, byte)));
-    const __m256i high_table =
-        both(_mm_packus_epi16(_mm_srli_epi16(front, 8), _mm_srli_epi16(back, 8)));
-    const __m256i nibble = _mm256_set1_epi8(15);
-    for (int i = 0; i < count; i += 64, codes += 32, out += 64) {
-        const __m256i pairs = _mm256_loadu_si256((const __m256i *)codes);
-        const __m256i even = _mm256_and_si256(_mm256_srli_epi16(pairs, 4), nibble);
-        const __m256i odd = _mm256_and_si256(pairs, nibble);
-        for (int half = 0; half < 2; half++) {
-            const __m256i index = half ? _mm256_unpackhi_epi8(even, odd)
-                                       : _mm256_unpacklo_epi8(even, odd);
-            const __m256i low = _mm256_shuffle_epi8(low_table, index);
-            const __m256i high = _mm256_shuffle_epi8(high_table, index);
-            const __m256i a = _mm256_unpacklo_epi8(low, high), b = _mm256_unpackhi_epi8(low, high);
-            uint16_t *to = out + 16 * half;
-            _mm256_storeu_si256((__m256i *)to, _mm256_permute2x128_si256(a, b, 0x20));
-            _mm256_storeu_si256((__m256i *)(to + 32), _mm256_permute2x128_si256(a, b, 0x31));
-        }
+    const __m256i first = rounded_bits(_mm256_mul_ps(_mm256_loadu_ps(ok_nf4_table), scale));
+    const __m256i second = rounded_bits(_mm256_mul_ps(_mm256_loadu_ps(ok_nf4_table + 8), scale));
+    /* Values 0-3, 8-11 | 4-7, 12-15; then bytes: low ones of the first, high ones of the first | of the second. */
+    const __m256i mixed = _mm256_packus_epi32(first, second);
+    const __m256i lows = _mm256_and_si256(mixed, _mm256_set1_epi16(0xff));
+    const __m256i bytes = _mm256_packus_epi16(lows, _mm256_srli_epi16(mixed, 8));
+    /* 32-bit units: low 0-3, low 8-11, high 0-3, high 8-11 | low 4-7, low 12-15, high 4-7, high 12-15. */
+    byte_tables tables;
+    tables.low = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 0, 4, 1, 5));
+    tables.high = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(2, 6, 3, 7, 2, 6, 3, 7));
+    return tables;
+}
+
+/* `count` codes of one block, a multiple of 32 from an even value on: two byte shuffles look up 32 of them. */
+static inline void decode_block_bf16(const uint8_t *codes, int count, float absmax, uint16_t *out) {
+    const byte_tables tables = tables_of(absmax);
+    const __m128i nibble = _mm_set1_epi8(15);
+    for (int i = 0; i < count; i += 32, codes += 16, out += 32) {
+        const __m128i pairs = _mm_loadu_si128((const __m128i *)codes);
+        const __m128i even = _mm_and_si128(_mm_srli_epi16(pairs, 4), nibble);
+        const __m128i odd = _mm_and_si128(pairs, nibble);
+        /* Values 0-7, 16-23 | 8-15, 24-31, so that both results below are in order. */
+        const __m256i wide = _mm256_set_m128i(
+            _mm_unpackhi_epi8(even, odd), _mm_unpacklo_epi8(even, odd));
+        const __m256i index = _mm256_permute4x64_epi64(wide, 0xd8);
+        const __m256i low = _mm256_shuffle_epi8(tables.low, index);
+        const __m256i high = _mm256_shuffle_epi8(tables.high, index);
+        _mm256_storeu_si256((__m256i *)out, _mm256_unpacklo_epi8(low, high));
+        _mm256_storeu_si256((__m256i *)(out + 16), _mm256_unpackhi_epi8(low, high));
     }
 }
 
@@ -141,7 +154,7 @@ void ok_decode_nf4_avx2(
         size_t piece = (block + 1) * matrix->block_size - index;
         if (piece > count - done) piece = count - done;
         void *to = (char *)out + done * ok_type_bytes(type);
-        const size_t whole = index % 2 ? 0 : piece & ~(size_t)63;
+        const size_t whole = index % 2 ? 0 : piece & ~(size_t)31;
         if (whole) {
             const float absmax = ok_nf4_absmax(matrix, block);
             const uint8_t *codes = matrix->codes + index / 2;
