@@ -1,4 +1,10 @@
-/* AVX2 with FMA: 6x16 tiles of float32, bfloat16 operands rounded and held as float32 in the panels. */
+/* AVX2 with FMA: 6x16 tiles, 12 of 16 registers hold sums; bfloat16 operands are rounded and held as float32 in panels.
+ *
+ * Micro-kernel alone, k = 256, A from the second-level cache, as a share of one Zen 3 core's multiply-add peak
+ * (103.7 GFLOP/s): not unrolled 0.989, unrolled by 2 and 3 0.989, by 4 0.982, by 8 0.89; with prefetches of A 0.98;
+ * starting at C instead of adding it at the end costs nothing but makes long sums 5-10 times less exact.
+ * Packing, ns a value: bfloat16 [N, K] 0.065, [K, N] a group of panels at a time 0.1, NF4 decoding 0.15 more; a value
+ * of 256 rows is worth 5 ns of products. */
 #include "gemm_tile.h"
 
 #if defined(__x86_64__)
@@ -42,7 +48,7 @@ static inline __attribute__((always_inline)) void kernel_rows(
         left[i] = _mm256_setzero_ps();
         right[i] = _mm256_setzero_ps();
     }
-#pragma clang loop unroll_count(4)
+#pragma clang loop unroll(disable)
     for (int p = 0; p < k; p++, a += MR, b += NR) {
         const __m256 b0 = _mm256_loadu_ps(b), b1 = _mm256_loadu_ps(b + 8);
 #pragma clang loop unroll(full)
