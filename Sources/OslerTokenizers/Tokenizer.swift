@@ -33,7 +33,10 @@ package struct Tokenizer: Sendable {
     /// - Throws: `InputError` for a file that is missing or malformed, and for a model, normalizer,
     ///   pre-tokenizer, post-processor or decoder that Osler doesn't know.
     package static func load(_ path: String) throws -> Tokenizer {
-        try Tokenizer(TokenizerFolder.read(path))
+        if path.hasSuffix(".gguf") || GGUFFile.isGGUF(path) {
+            return try Tokenizer(GGUFTokenizer.read(path))
+        }
+        return try Tokenizer(TokenizerFolder.read(path))
     }
 
     init(_ source: TokenizerSource) throws {
