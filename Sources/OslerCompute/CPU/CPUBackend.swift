@@ -15,7 +15,7 @@ package struct CPUBackendError: Error, CustomStringConvertible {
 ///
 /// Its parts: `CPUBackend+Products` (multiply), `+Loss`, `+Elementwise`, `+Attention`. One thread at a time may call it.
 /// `@unchecked Sendable`: the pool and scratch stop the process when two threads use it at once; all else is constant.
-package final class CPUBackend: @unchecked Sendable {
+package final class CPUBackend: Backend, @unchecked Sendable {
     /// An instruction set with kernels of its own, each including the ones before it.
     package enum ISA: UInt32, Sendable, CaseIterable {
         case portable = 0, avx2, avx512, avx512bf16
