@@ -9,6 +9,10 @@
  *
  * Scores stand as [queries, nr keys]: P and dS are the right operands of dV^T += dO^T P and dK^T += Q^T dS as they
  * stand; only dS is transposed, for dQ^T += K^T dS^T. Rows of a tile that see none of its keys are left out.
+ *
+ * Measured as the forward pass: 69% and 70-72% of peak at 2048 tokens, 62-66% at 256. Blocks of keys by queries tried at
+ * 1024 tokens (one or two runs each under load, same code apart by up to 15 points): 64x64 50-55%, 128x32 58-67%, 128x48 50-68%, 128x64 65-67%, 128x96 59-70%, 192x48
+ * 54-72%, 256x64 63-67%; smaller key blocks spread better over many threads, so 128.
  */
 #include "attention.h"
 

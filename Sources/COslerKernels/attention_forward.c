@@ -5,6 +5,12 @@
  * the tile (8 KiB) and the panel's O^T stay in the first-level cache between the two products. Panels of the query
  * heads that share a key head go together, so that a block of keys and values in the second-level cache serves about
  * 128 rows. Keys and values are packed once, before.
+ *
+ * Measured on one shared Zen 3 core in float32 by processor time, 2048 tokens, width 128 and 64: 75% and 68-72% of the
+ * multiply-add peak, counting visible scores only; 256 tokens 62-69%. Key blocks tried at 1024 tokens: 64 46-59%,
+ * 128 64-75%, 192 53-77%, 256 64-67%; 64, 128 and 256 rows 64-75%. One to four runs each on a loaded machine, where the
+ * same code came out up to 15 points apart: this ranks 64 last and no more. One token over a cache of 2048 tokens
+ * reads 11-18 GB/s a core.
  */
 #include "attention.h"
 
