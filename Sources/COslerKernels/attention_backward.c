@@ -1,18 +1,19 @@
 /* Attention backward (FlashAttention-2, Dao 2023, algorithm 2) in products of packed tiles.
  *
- * An item is a block of keys of one key head. It owns dK and dV of its keys, which it sums over queries and the heads of
- * the group in a fixed order, so five products suffice where two passes (one that owns dQ, one that owns dK and dV)
+ * An item is a block of keys of one key head. It owns dK and dV of its keys, which it sums over queries and the heads
+ * of the group in a fixed order, so five products suffice where two passes (one that owns dQ, one that owns dK and dV)
  * need seven. dQ has many writers: they take turns in the order of key blocks, through a counter for each block of
  * queries. Items are handed out by falling length, block 0 of every sequence first, and walk queries from the last to
- * the first, so a block finds its predecessor a step ahead and waits only when the pool is interrupted. A thread waits
- * for items handed out before its own only, so some thread can always go on.
+ * the first, so a block follows its predecessor one step behind (how long it waits is not measured for many threads).
+ * A thread waits for items handed out before its own only, so some thread can always go on.
  *
  * Scores stand as [queries, nr keys]: P and dS are the right operands of dV^T += dO^T P and dK^T += Q^T dS as they
  * stand; only dS is transposed, for dQ^T += K^T dS^T. Rows of a tile that see none of its keys are left out.
  *
- * Measured as the forward pass: 69% and 70-72% of peak at 2048 tokens, 62-66% at 256. Blocks of keys by queries tried at
- * 1024 tokens (one or two runs each under load, same code apart by up to 15 points): 64x64 50-55%, 128x32 58-67%, 128x48 50-68%, 128x64 65-67%, 128x96 59-70%, 192x48
- * 54-72%, 256x64 63-67%; smaller key blocks spread better over many threads, so 128.
+ * Measured as the forward pass: 69% and 70-72% of peak at 2048 tokens, 62-66% at 256. Blocks of keys by queries tried
+ * at 1024 tokens, one to three runs each on a loaded machine (the same code up to 15 points apart, so no ranking but of
+ * the first): 64x64 50-55%, 128x32 58-67%, 128x48 50-68%, 128x64 65-67%, 128x96 59-70%, 192x48 54-72%, 256x64 63-67%.
+ * Of the equal ones 128x64: small key blocks spread over more threads.
  */
 #include "attention.h"
 
