@@ -12,8 +12,11 @@ package func epochOrder(
     count: Int, epoch: Int, seed: UInt64, strategy: SamplingStrategy = .random
 ) -> [Int] {
     switch strategy {
-    case .random: torchPermutation(count, seed: seed &+ UInt64(epoch))
-    case .sequential: Array(0..<count)
+    case .random:
+        var generator = TorchGenerator(seed: seed &+ UInt64(epoch))
+        return generator.permutation(count)
+    case .sequential:
+        return Array(0..<count)
     }
 }
 

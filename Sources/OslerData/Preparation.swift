@@ -125,7 +125,8 @@ package struct DataPreparation: Sendable {
     /// `datasets.Dataset.shuffle(seed)`.
     private func shuffled<Element>(_ elements: [Element], _ isOn: Bool) -> [Element] {
         guard isOn else { return elements }
-        return numpyPermutation(elements.count, seed: configuration.seed).map { elements[$0] }
+        var generator = NumPyGenerator(seed: configuration.seed)
+        return generator.permutation(elements.count).map { elements[$0] }
     }
 
     private func problems(_ prepared: PreparedDataset) -> [InputError] {

@@ -44,7 +44,8 @@ package func trainTestSplit(
             field: "test_size", remedy: "use more rows or a smaller test part")
     }
     if shuffle {
-        let order = numpyPermutation(count, seed: seed)
+        var generator = NumPyGenerator(seed: seed)
+        let order = generator.permutation(count)
         return TrainTestSplit(
             train: Array(order[testCount...]), test: Array(order[..<testCount]))
     }

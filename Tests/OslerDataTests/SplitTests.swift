@@ -1,5 +1,6 @@
 import OslerData
 import OslerFormats
+import OslerTestSupport
 import Testing
 
 @Suite struct `Splits and orders` {
@@ -40,7 +41,7 @@ import Testing
     }
 
     @Test func `without shuffling the test part is the end`() throws {
-        for value in try Golden.json("shuffle.json").array ?? [] {
+        for value in try Golden.read(Fixtures.path("splits/shuffle.json")).array ?? [] {
             let count = try #require(value["n"]?.integer)
             guard let train = value["no_shuffle_train"]?.integers else { continue }
             let split = try trainTestSplit(
