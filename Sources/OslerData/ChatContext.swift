@@ -13,7 +13,8 @@ package struct ChatContext: Sendable {
     let addsBOS: Bool
 
     /// - Parameter template: nil takes the tokenizer's own.
-    /// - Throws: `InputError` for a template that can't be read, or an `eos_token` that is no token.
+    /// - Throws: `InputError` for a template that can't be read, or an `eos_token` that is no
+    ///   token.
     package init(
         tokenizer: Tokenizer, template: ChatTemplate? = nil, eosToken: String? = nil,
         templateVariables: [String: JSON] = [:]

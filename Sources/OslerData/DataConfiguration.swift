@@ -20,8 +20,8 @@ package enum LossScope: String, Sendable, CaseIterable {
 
 /// What happens to rows that are longer than `max_length`.
 package enum LengthPolicy: String, Sendable, CaseIterable {
-    /// Left out, counted and printed. Unless it is named in the configuration, more than a tenth of the rows is an
-    /// error.
+    /// Left out, counted and printed. Unless it is named in the configuration, more than a tenth of
+    /// the rows is an error.
     case drop
     case error
     /// Cut at the end: the answer and its end of turn are lost.

@@ -11,10 +11,11 @@ package struct Dataset: Sendable {
     /// Columns of the first row.
     package var columns: [String] { rows.first?.keys ?? [] }
 
-    /// Reads a JSON array of objects, or JSON Lines, either one also compressed by gzip. Content decides, not the
-    /// name.
+    /// Reads a JSON array of objects, or JSON Lines, either one also compressed by gzip. Content
+    /// decides, not the name.
     ///
-    /// - Throws: `InputError` for what can't be read, a row that is no object, and a file without rows.
+    /// - Throws: `InputError` for what can't be read, a row that is no object, and a file without
+    ///   rows.
     package static func read(_ path: String) throws -> Dataset {
         let rows = try MappedFile(path).withBytes { bytes in
             guard Gzip.isCompressed(bytes) else { return try parse(bytes, path) }

@@ -1,6 +1,7 @@
 internal import OslerFormats
 
-/// Rows that occur more than once, by a hash of their text in lower case with runs of white space as one space.
+/// Rows that occur more than once, by a hash of their text in lower case with runs of white space
+/// as one space.
 package struct Duplicates: Sendable, Equatable {
     /// The same row in one split: the later ones, by split.
     package var within: [String: [Int]] = [:]

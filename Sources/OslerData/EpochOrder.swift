@@ -6,8 +6,9 @@ package enum SamplingStrategy: String, Sendable, CaseIterable {
     case sequential
 }
 
-/// The order of the rows in epoch `epoch` (from 0), as transformers' Trainer has it: `torch.randperm` of a generator
-/// seeded with the seed plus the epoch. `seed` is `data_seed` where that is set, else the run's seed.
+/// The order of the rows in epoch `epoch` (from 0), as transformers' Trainer has it:
+/// `torch.randperm` of a generator seeded with the seed plus the epoch. `seed` is `data_seed` where
+/// that is set, else the run's seed.
 package func epochOrder(
     count: Int, epoch: Int, seed: UInt64, strategy: SamplingStrategy = .random
 ) -> [Int] {

@@ -1,7 +1,8 @@
 /// One tokenized row.
 package struct Example: Sendable, Equatable {
     package var ids: [Int32]
-    /// True where the token is a label. The first token of a sequence is never predicted, whatever stands here.
+    /// True where the token is a label. The first token of a sequence is never predicted, whatever
+    /// stands here.
     package var lossMask: [Bool]
     /// The row in the source, from 0.
     package var row: Int

@@ -1,15 +1,15 @@
 internal import OslerTokenizers
 
-/// A row's text in pieces, each of which is tokenized alone: inference tokenizes the prompt alone too, so the model
-/// learns to go on from exactly the tokens that it will see.
+/// A row's text in pieces, each of which is tokenized alone: inference tokenizes the prompt alone
+/// too, so the model learns to go on from exactly the tokens that it will see.
 struct LabelledText: Sendable, Equatable {
     enum Role: Sendable {
         /// Given to the model.
         case context
         /// Written by the model.
         case target
-        /// What the template writes after the model's text: labels up to the token that ends the turn, which EOS
-        /// stands in for where the template has none.
+        /// What the template writes after the model's text: labels up to the token that ends the
+        /// turn, which EOS stands in for where the template has none.
         case ending
     }
 
@@ -28,8 +28,8 @@ struct LabelledText: Sendable, Equatable {
 }
 
 extension ChatContext {
-    /// Ids and labels of `text`. Labels are the targets and the ends of their turns, or everything with `scope`
-    /// `.all`.
+    /// Ids and labels of `text`. Labels are the targets and the ends of their turns, or everything
+    /// with `scope` `.all`.
     func example(_ text: LabelledText, scope: LossScope, row: Int, bos: Bool) -> Example {
         var ids: [Int32] = []
         var mask: [Bool] = []

@@ -58,7 +58,8 @@ func applyLengthPolicy(
             outcome.truncated.append(example.row)
             outcome.lostTokens += excess
         }
-        // TRL drops every row without a label here; natively only the cut's own victims go, others are an error.
+        // TRL drops every row without a label here; natively only the cut's own victims go, others
+        // are an error.
         let isEmptied = isTRL ? !example.lossMask.contains(true) : example.targetCount == 0
         if isEmptied && (isTRL || excess > 0) {
             outcome.emptied.append(example.row)

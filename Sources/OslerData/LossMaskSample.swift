@@ -24,7 +24,8 @@ package struct LossMaskSample: Sendable, Equatable {
         }
     }
 
-    /// Coloured for a terminal (green in the loss, dim not), else with `⟦` and `⟧` around what is in the loss.
+    /// Coloured for a terminal (green in the loss, dim not), else with `⟦` and `⟧` around what is
+    /// in the loss.
     package func text(colour: Bool) -> String {
         runs.map { run in
             if colour { return "\u{1B}[\(run.isInLoss ? 32 : 2)m\(run.text)\u{1B}[0m" }

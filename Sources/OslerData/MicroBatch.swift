@@ -4,8 +4,8 @@ package struct MicroBatch: Sendable, Equatable {
     package var ids: [Int32]
     /// `[T]`, from 0 within each sequence.
     package var positions: [Int32]
-    /// `[T]`: the token to predict at each place, which is the next one of the same sequence; -1 where that token is
-    /// not a label and at the end of a sequence.
+    /// `[T]`: the token to predict at each place, which is the next one of the same sequence; -1
+    /// where that token is not a label and at the end of a sequence.
     package var targets: [Int32]
     /// Tokens of each sequence, in order; their sum is T.
     package var sequenceLengths: [Int]

@@ -1,4 +1,5 @@
-/// How rows are put together into sequences of at most `max_length` tokens (TRL's `packing_strategy`).
+/// How rows are put together into sequences of at most `max_length` tokens (TRL's
+/// `packing_strategy`).
 package enum PackingStrategy: String, Sendable, CaseIterable {
     /// Best fit decreasing; what exceeds `max_length` is cut off.
     case bestFitDecreasing = "bfd"
@@ -16,11 +17,13 @@ package struct PackedPiece: Sendable, Equatable {
     package var range: Range<Int>
 }
 
-/// Packs rows of the given lengths. Best fit decreasing ("Fewer Truncations Improve Language Modeling",
-/// arXiv:2404.10830) takes the longest row first and puts it where the least room is left over; of several packs with
-/// the same room the one that got it first. Order and content equal `trl.pack_dataset` of TRL 1.16.
+/// Packs rows of the given lengths. Best fit decreasing ("Fewer Truncations Improve Language
+/// Modeling", arXiv:2404.10830) takes the longest row first and puts it where the least room is
+/// left over; of several packs with the same room the one that got it first. Order and content
+/// equal `trl.pack_dataset` of TRL 1.16.
 ///
-/// - Parameter chunk: pack this many rows at a time; TRL packs every 1000 rows on their own, nil packs all together.
+/// - Parameter chunk: pack this many rows at a time; TRL packs every 1000 rows on their own, nil
+///   packs all together.
 /// - Returns: for each pack its pieces, in order.
 package func pack(
     lengths: [Int], maxLength: Int, strategy: PackingStrategy = .bestFitDecreasing,
@@ -96,8 +99,8 @@ private func wrap(_ pieces: [PackedPiece], maxLength: Int) -> [[PackedPiece]] {
     return packs
 }
 
-/// Packs by the room left in them: a first-in-first-out queue a room, and a tree of maxima over the rooms that have
-/// one, so that the smallest sufficient room is found in log2(maxRoom) steps.
+/// Packs by the room left in them: a first-in-first-out queue a room, and a tree of maxima over the
+/// rooms that have one, so that the smallest sufficient room is found in log2(maxRoom) steps.
 private struct RoomIndex {
     private var queues: [[Int]]
     private var heads: [Int]

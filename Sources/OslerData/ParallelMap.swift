@@ -7,8 +7,8 @@
 /// Processors that are online.
 package func processorCount() -> Int { max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
 
-/// `body(0)`, `body(1)`, ... in order, worked out by `threads` threads in consecutive shares, so that the result does
-/// not depend on their number.
+/// `body(0)`, `body(1)`, ... in order, worked out by `threads` threads in consecutive shares, so
+/// that the result does not depend on their number.
 ///
 /// - Throws: what the lowest index threw.
 package func parallelMap<Value: Sendable>(
@@ -28,7 +28,8 @@ package func parallelMap<Value: Sendable>(
 
 /// One thread's part.
 ///
-/// `@unchecked Sendable`: `result` is written by the one thread that runs the share, and read after it was joined.
+/// `@unchecked Sendable`: `result` is written by the one thread that runs the share, and read after
+/// it was joined.
 private final class ShareOfWork<Value: Sendable>: WorkItem, @unchecked Sendable {
     private let range: Range<Int>
     private let body: @Sendable (Int) throws -> Value

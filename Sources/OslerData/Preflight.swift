@@ -1,10 +1,12 @@
 /// The checks before any training: that the labels are what they should be, on every row.
 package enum Preflight {
-    /// Proves, for every row that is left: the assistant's text survives byte for byte, the inference prompt is a
-    /// token prefix, BOS stands once, the end of the turn is in the loss. Counts lengths, losses and duplicates.
+    /// Proves, for every row that is left: the assistant's text survives byte for byte, the
+    /// inference prompt is a token prefix, BOS stands once, the end of the turn is in the loss.
+    /// Counts lengths, losses and duplicates.
     ///
     /// - Parameter splits: prepared by `preparation`; the first is the one to train on.
-    /// - Throws: `InputError` only where a row can't be rendered. What forbids training is in the report, and thrown
+    /// - Throws: `InputError` only where a row can't be rendered. What forbids training is in the
+    ///   report, and thrown
     ///   by its `check()`. Under `compat: trl` broken proofs are warnings: they are TRL's ways.
     package static func run(
         _ splits: [PreparedDataset], _ preparation: DataPreparation

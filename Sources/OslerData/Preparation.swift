@@ -58,7 +58,8 @@ package struct DataPreparation: Sendable {
     /// - Parameters:
     ///   - rows: which rows of `dataset`, in which order; nil is all.
     ///   - name: of the split, for reports.
-    /// - Throws: `InputError` for a row that can't be read or rendered. Data that can be read but not trained on is in
+    /// - Throws: `InputError` for a row that can't be read or rendered. Data that can be read but
+    ///   not trained on is in
     ///   `problems` instead, so that a report can show it.
     package func prepare(
         _ dataset: Dataset, rows: [Int]? = nil, name: String = "train"

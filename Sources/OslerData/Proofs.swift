@@ -96,8 +96,9 @@ extension Proofs {
         context.tokenizer.decode(context.tokenizer.encode(text))
     }
 
-    /// Finds `text` in the row and among its labels, each from the given place on, and moves the places behind it. The
-    /// inference prompt may hold its beginning (`<think>`) with white space of its own behind it.
+    /// Finds `text` in the row and among its labels, each from the given place on, and moves the
+    /// places behind it. The inference prompt may hold its beginning (`<think>`) with white space
+    /// of its own behind it.
     private func survive(
         _ text: String, _ whole: [UInt8], _ wholeStart: inout Int, _ learned: [UInt8],
         _ learnedStart: inout Int
@@ -162,7 +163,8 @@ extension Proofs {
         return context.tokenizer.encode(text)
     }
 
-    /// BOS may be what begins every turn (SmolLM2's `<|im_start|>`); then only the beginning of the row counts.
+    /// BOS may be what begins every turn (SmolLM2's `<|im_start|>`); then only the beginning of the
+    /// row counts.
     private func beginsOnce(_ example: Example, _ record: Record) -> ProofFailure? {
         guard let bos = context.tokenizer.bosToken else { return nil }
         let leading = example.ids.prefix { $0 == bos.id }.count

@@ -7,13 +7,15 @@ package enum Record: Sendable, Equatable {
     case promptCompletion(prompt: [JSON], completion: [JSON])
     case plainPromptCompletion(prompt: String, completion: String)
     case text(String)
-    /// Already tokenized; `labels` where the row gives them (nil: -100), `completionMask` where it has one.
+    /// Already tokenized; `labels` where the row gives them (nil: -100), `completionMask` where it
+    /// has one.
     case tokens(ids: [Int32], completionMask: [Bool]?, labels: [Bool]?)
 }
 
 /// The forms of rows that are understood.
 package enum RowSchema: String, Sendable, CaseIterable {
-    /// `Question`, `Complex_CoT`, `Response`: the reasoning stands in `<think>` tags before the response.
+    /// `Question`, `Complex_CoT`, `Response`: the reasoning stands in `<think>` tags before the
+    /// response.
     case reasoning
     case messages
     /// Messages with `from` and `value`.
@@ -182,8 +184,8 @@ extension RecordReader {
         return try list.indices.map { try message(list[$0], "\(name)[\($0)]", index) }
     }
 
-    /// `from` and `value` become `role` and `content`. TRL leaves ShareGPT's role names as they are, so that templates
-    /// don't know them; Osler translates them.
+    /// `from` and `value` become `role` and `content`. TRL leaves ShareGPT's role names as they
+    /// are, so that templates don't know them; Osler translates them.
     private func message(_ value: JSON, _ place: String, _ index: Int) throws -> JSON {
         guard let given = value.object else {
             throw fault(

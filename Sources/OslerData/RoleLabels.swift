@@ -1,13 +1,15 @@
 internal import OslerFormats
 internal import OslerTokenizers
 
-/// Turns records into labelled text by roles. Labels don't depend on the template's `generation` markers, nor on what
-/// the template does to the assistant's text: the model's turn is the inference prompt, then the text as the row has
-/// it, then the end of turn as the template writes it.
+/// Turns records into labelled text by roles. Labels don't depend on the template's `generation`
+/// markers, nor on what the template does to the assistant's text: the model's turn is the
+/// inference prompt, then the text as the row has it, then the end of turn as the template writes
+/// it.
 ///
-/// In the loss: the assistant's text and the token that ends its turn (`<|im_end|>`, `<｜end▁of▁sentence｜>`). Not in
-/// the loss: whatever the inference prompt already holds (`<｜Assistant｜>`, and `<think>` where the prompt opens it)
-/// and whatever follows the end of the turn (ChatML's line break).
+/// In the loss: the assistant's text and the token that ends its turn (`<|im_end|>`,
+/// `<｜end▁of▁sentence｜>`). Not in the loss: whatever the inference prompt already holds
+/// (`<｜Assistant｜>`, and `<think>` where the prompt opens it) and whatever follows the end of the
+/// turn (ChatML's line break).
 struct RoleLabels: Sendable {
     let context: ChatContext
     let scope: LossScope
@@ -89,7 +91,8 @@ extension RoleLabels {
         } else if let extra = header.remainder(after: prompt),
             !text.templateChangesText || extra.allSatisfy(\.isWhitespace)
         {
-            // The template writes something between the prompt and the text; the model has to write it too.
+            // The template writes something between the prompt and the text; the model has to write
+            // it too.
             target = extra + content
         }
         text.append(.context, prompt)
@@ -102,7 +105,8 @@ extension RoleLabels {
 // MARK: Several turns
 
 extension RoleLabels {
-    /// Uses the shipped template if it leaves the text of every turn as it is, else the family's training template.
+    /// Uses the shipped template if it leaves the text of every turn as it is, else the family's
+    /// training template.
     private func severalTurns(
         _ messages: [JSON], targets: [Int], prompt: String
     ) throws -> LabelledText {
@@ -146,8 +150,8 @@ extension RoleLabels {
                 + "that leaves the text as it is")
     }
 
-    /// What the template writes around the content of the messages `targets`: one text more than there are targets.
-    /// Found by rendering marks in place of the content.
+    /// What the template writes around the content of the messages `targets`: one text more than
+    /// there are targets. Found by rendering marks in place of the content.
     private func frame(
         _ messages: [JSON], targets: [Int], template: ChatTemplate?
     ) throws -> [String] {
@@ -195,8 +199,9 @@ extension String {
         return parts
     }
 
-    /// What is left to write of a text whose `opening` the inference prompt already holds. DeepSeek's prompt ends with
-    /// `<think>` and a line break: the text's own `<think>` then stands for both.
+    /// What is left to write of a text whose `opening` the inference prompt already holds.
+    /// DeepSeek's prompt ends with `<think>` and a line break: the text's own `<think>` then stands
+    /// for both.
     func continuing(_ opening: String) throws -> String {
         if let rest = remainder(after: opening) { return rest }
         let bare = opening.trimmed

@@ -13,11 +13,12 @@ package struct TrainTestSplit: Sendable, Equatable {
     package var test: [Int]
 }
 
-/// Splits `count` rows as `datasets.Dataset.train_test_split(test_size, seed)` does, to the index: the first rows of
-/// NumPy's `default_rng(seed).permutation(count)` are the test part, the others the train part. Without `shuffle` the
-/// test part is the end of the rows in their order.
+/// Splits `count` rows as `datasets.Dataset.train_test_split(test_size, seed)` does, to the index:
+/// the first rows of NumPy's `default_rng(seed).permutation(count)` are the test part, the others
+/// the train part. Without `shuffle` the test part is the end of the rows in their order.
 ///
-/// - Throws: `InputError` where `datasets` refuses: a size outside of the rows, or an empty train part.
+/// - Throws: `InputError` where `datasets` refuses: a size outside of the rows, or an empty train
+///   part.
 package func trainTestSplit(
     count: Int, testSize: TestSize, seed: UInt64, shuffle: Bool = true
 ) throws -> TrainTestSplit {
@@ -64,8 +65,9 @@ package struct DataSplit: Sendable, Equatable {
     }
 }
 
-/// Shares of the rows for training, evaluation and test, split as people do it with `datasets`: the train part from
-/// the rest, then the rest in two, with the same seed. 80/10/10 is `test_size=0.2` and then `test_size=0.5`.
+/// Shares of the rows for training, evaluation and test, split as people do it with `datasets`: the
+/// train part from the rest, then the rest in two, with the same seed. 80/10/10 is `test_size=0.2`
+/// and then `test_size=0.5`.
 package struct SplitRecipe: Sendable, Equatable {
     package var train: Double
     package var eval: Double
@@ -101,6 +103,7 @@ package struct SplitRecipe: Sendable, Equatable {
             test: second.test.map { first.test[$0] })
     }
 
-    /// 0.2 + 0.1 is meant to be 0.3, and not the next number above it, which would round a count up.
+    /// 0.2 + 0.1 is meant to be 0.3, and not the next number above it, which would round a count
+    /// up.
     private func decimal(_ value: Double) -> Double { (value * 1e12).rounded() / 1e12 }
 }

@@ -1,9 +1,10 @@
 internal import OslerFormats
 internal import OslerTokenizers
 
-/// Ids and labels as TRL 1.16's `SFTTrainer` makes them, with its traps: `completion_only_loss` does nothing for
-/// `messages`, the shipped template is taken as it is, a completion starts where prompt and whole row stop having
-/// tokens in common, EOS is a string added to plain text, and plain text that begins with BOS gets a second one.
+/// Ids and labels as TRL 1.16's `SFTTrainer` makes them, with its traps: `completion_only_loss`
+/// does nothing for `messages`, the shipped template is taken as it is, a completion starts where
+/// prompt and whole row stop having tokens in common, EOS is a string added to plain text, and
+/// plain text that begins with BOS gets a second one.
 struct TRLLabels: Sendable {
     let context: ChatContext
     let completionOnly: Bool
