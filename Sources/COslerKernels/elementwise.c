@@ -2,9 +2,10 @@
 
 #include <string.h>
 
-/* One source, three instruction sets. Nothing here is fused to multiply-adds: the bits must not depend on the set. */
+/* One source, three instruction sets. Nothing here is fused to multiply-adds: the bits must not
+ * depend on the set. */
 #pragma STDC FP_CONTRACT OFF
-/* Vectors pass between functions that are always inlined: their calling convention does not matter. */
+/* Vectors pass between inlined functions only: their calling convention does not matter. */
 #pragma clang diagnostic ignored "-Wpsabi"
 
 #define OK_CONCAT_(a, b) a##_##b

@@ -1,5 +1,6 @@
-/* Dropout by Philox4x32-10 (Salmon et al. 2011). Eight counters run in the 64-bit lanes of one vector, whose low halves
- * the widening multiply of every instruction set takes; they give the 16 bits of 64 elements. */
+/* Dropout by Philox4x32-10 (Salmon et al. 2011). Eight counters run in the 64-bit lanes of one
+ * vector, whose low halves the widening multiply of every instruction set takes; they give the 16
+ * bits of 64 elements. */
 
 OK_INLINE void K(philox)(uint64_t block, uint64_t stream, uint64_t seed, uint16_t bits[64])
 {
@@ -8,7 +9,8 @@ OK_INLINE void K(philox)(uint64_t block, uint64_t stream, uint64_t seed, uint16_
     u64x8 c0 = position & low, c1 = position >> 32;
     u64x8 c2 = stream & 0xFFFFFFFFu, c3 = stream >> 32;
     uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
-    /* Upper halves of c1 and c3 hold rubbish that no multiply reads: masks below are free or needed. */
+    /* Upper halves of c1 and c3 hold rubbish that no multiply reads: masks below are free or
+     * needed. */
     for (int round = 0; round < 10; round++) {
         u64x8 even = (c0 & low) * 0xD2511F53u, odd = (c2 & low) * 0xCD9E8D57u;
         c0 = (odd >> 32) ^ c1 ^ k0;

@@ -1,5 +1,5 @@
-/* NF4 (QLoRA, Dettmers et al. 2023) as bitsandbytes' CUDA code: the code of x / absmax is the number of bounds that lie
- * below it, so a value on a bound goes to the lower code. */
+/* NF4 (QLoRA, Dettmers et al. 2023) as bitsandbytes' CUDA code: the code of x / absmax is the
+ * number of bounds that lie below it, so a value on a bound goes to the lower code. */
 
 #ifndef OK_NF4_TABLES
 #define OK_NF4_TABLES

@@ -1,4 +1,5 @@
-/* RMS norm (Zhang & Sennrich 2019), a row at a time; the second pass over a row finds it in the first cache. */
+/* RMS norm (Zhang & Sennrich 2019), a row at a time; the second pass over a row finds it in the
+ * first cache. */
 
 OK_INLINE float K(sum_squares_row)(const void *x, bool xb, size_t width)
 {
@@ -47,7 +48,8 @@ static void K(rms_norm)(
 }
 
 /* sum of w * dy * x */
-OK_INLINE float K(norm_dot)(const void *dy, bool db, const void *x, bool xb, const float *w, size_t n)
+OK_INLINE float K(norm_dot)(
+    const void *dy, bool db, const void *x, bool xb, const float *w, size_t n)
 {
     f32x16 sum = 0;
     size_t i = 0;

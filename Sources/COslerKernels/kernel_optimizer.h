@@ -1,5 +1,5 @@
-/* AdamW (Loshchilov & Hutter 2019) as torch's and bitsandbytes' 8-bit one (Dettmers et al. 2022), and the gradient's
- * square sum. */
+/* AdamW (Loshchilov & Hutter 2019) as torch's and bitsandbytes' 8-bit one (Dettmers et al. 2022),
+ * and the gradient's square sum. */
 
 OK_INLINE double K(sum_of_squares_as)(const void *x, bool b, size_t n)
 {
@@ -49,8 +49,8 @@ static void K(adamw)(
     if (i < n) K(adamw_step)(p, g, m, v, step, i, n - i);
 }
 
-/* The code of the value nearest to y, |y| <= 1, the lower one in a tie: the first that its leading bits allow, and at
- * most three steps on (a test proves that three are enough). */
+/* The code of the value nearest to y, |y| <= 1, the lower one in a tie: the first that its leading
+ * bits allow, and at most three steps on (a test proves that three are enough). */
 OK_INLINE uint8_t K(nearest_code)(const ok_dynamic_map *map, float y)
 {
     uint32_t bits = __builtin_bit_cast(uint32_t, y);

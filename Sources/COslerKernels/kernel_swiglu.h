@@ -1,4 +1,5 @@
-/* silu(gate) * up (Shazeer 2020). A step loads all its inputs before it stores, so outputs may be inputs. */
+/* silu(gate) * up (Shazeer 2020). A step loads all its inputs before it stores, so outputs may be
+ * inputs. */
 
 OK_INLINE void K(swiglu_step)(
     const void *gate, const void *up, void *y, bool b, size_t i, size_t k)

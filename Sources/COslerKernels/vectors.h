@@ -1,5 +1,6 @@
-/* Vectors of 16 lanes: one register with AVX-512, two with AVX2, four with SSE2 or NEON, the same numbers on all.
- * Included once an instruction set. `k` lanes are loaded or stored; where it is the constant 16 the copy is one move. */
+/* Vectors of 16 lanes: one register with AVX-512, two with AVX2, four with SSE2 or NEON, the same
+ * numbers on all. Included once an instruction set. `k` lanes are loaded or stored; where it is the
+ * constant 16 the copy is one move. */
 #include <stdint.h>
 #include <string.h>
 
@@ -89,8 +90,9 @@ OK_INLINE float K(absmax)(const void *x, bool b, size_t n)
     return K(max_lane)(most);
 }
 
-/* exp, within 2 ulp: x = n ln 2 + r with |r| <= ln 2 / 2, a degree-6 polynomial in r, 2^n in two exponent steps (so that
- * the largest results do not overflow on the way). Arguments end at -87 and 88.7; NaN stays NaN. */
+/* exp, within 2 ulp: x = n ln 2 + r with |r| <= ln 2 / 2, a degree-6 polynomial in r, 2^n in two
+ * exponent steps (so that the largest results do not overflow on the way). Arguments end at -87 and
+ * 88.7; NaN stays NaN. */
 OK_INLINE f32x16 K(exp)(f32x16 x)
 {
     f32x16 y = x < -87.0f ? (f32x16)-87.0f : x;

@@ -1,6 +1,6 @@
-/// The 8-bit dynamic maps of Dettmers et al. 2022, "8-bit optimizers via block-wise quantization": the number of
-/// leading zero bits chooses a power of ten, the bits after them divide that decade. As bitsandbytes'
-/// `create_dynamic_map`, value for value.
+/// The 8-bit dynamic maps of Dettmers et al. 2022, "8-bit optimizers via block-wise quantization":
+/// the number of leading zero bits chooses a power of ten, the bits after them divide that decade.
+/// As bitsandbytes' `create_dynamic_map`, value for value.
 package enum DynamicMap {
     /// -0.99297 ... 1, zero at code 127: first moments, and the scales of double-quantized NF4.
     package static let signed = make(signed: true)
@@ -25,7 +25,8 @@ package enum DynamicMap {
         return values.sorted()
     }
 
-    /// `count` points from 0.1 to 1, float32, filled from both ends by fused multiply-adds as torch does.
+    /// `count` points from 0.1 to 1, float32, filled from both ends by fused multiply-adds as torch
+    /// does.
     private static func linspace(_ count: Int) -> [Float] {
         let step = (Float(1) - Float(0.1)) / Float(count - 1)
         return (0..<count).map { i in

@@ -1,6 +1,7 @@
 internal import COslerKernels
 
-/// The 4-bit normal-float format of QLoRA (Dettmers et al. 2023, section 3), as bitsandbytes' CUDA code stores it.
+/// The 4-bit normal-float format of QLoRA (Dettmers et al. 2023, section 3), as bitsandbytes' CUDA
+/// code stores it.
 package enum NF4 {
     /// What the codes 0...15 stand for, in units of a block's largest magnitude.
     package static let table: [Float] = [
@@ -12,9 +13,10 @@ package enum NF4 {
 
     /// Quantizes a float32 or bfloat16 matrix in host memory to NF4, in new host memory.
     ///
-    /// The flattened matrix is cut in blocks of `blockSize`; every value divided by its block's largest magnitude gets
-    /// the nearest code, the lower one in a tie. `doubleQuantized` keeps the scales as 8-bit codes of
-    /// `scale - mean(scales)` in blocks of 256. 0.5 bytes a value and 4 (1.016) a block.
+    /// The flattened matrix is cut in blocks of `blockSize`; every value divided by its block's
+    /// largest magnitude gets the nearest code, the lower one in a tie. `doubleQuantized` keeps the
+    /// scales as 8-bit codes of `scale - mean(scales)` in blocks of 256. 0.5 bytes a value and 4
+    /// (1.016) a block.
     /// - Throws: `ComputeError` when memory runs out.
     package static func quantize(
         _ values: Tensor, doubleQuantized: Bool, blockSize: Int = 64, on pool: ThreadPool
@@ -50,7 +52,8 @@ package enum NF4 {
         return (codes, NF4Matrix.Nested(absmax: absmax, table: table, offset: offset))
     }
 
-    /// bitsandbytes' blockwise 8-bit quantization of `values - offset` to a dynamic map, blocks of 256.
+    /// bitsandbytes' blockwise 8-bit quantization of `values - offset` to a dynamic map, blocks of
+    /// 256.
     package static func quantize8bit(
         _ values: UnsafeMutableBufferPointer<Float>, offset: Float = 0, signed: Bool, absmax: Tensor
     ) throws -> Tensor {
@@ -65,7 +68,8 @@ package enum NF4 {
         return codes
     }
 
-    /// All values, rounded once to the type of `output` (float32 or bfloat16 `[rows, columns]`, host memory).
+    /// All values, rounded once to the type of `output` (float32 or bfloat16 `[rows, columns]`,
+    /// host memory).
     package static func dequantize(_ matrix: NF4Matrix, into output: Tensor, on pool: ThreadPool) {
         let (count, blockSize) = (matrix.rows * matrix.columns, matrix.blockSize)
         precondition(output.count == count && output.dtype.isFloat)
@@ -98,7 +102,8 @@ extension NF4Matrix {
             * nested.absmax.elements(as: Float.self)[block / nested.blockSize] + nested.offset
     }
 
-    /// All values in float32, row-major: table value times scale, rounded once. Plain and slow; for host memory.
+    /// All values in float32, row-major: table value times scale, rounded once. Plain and slow; for
+    /// host memory.
     package func values() -> [Float] {
         let codes = codes.elements(as: UInt8.self)
         return (0..<rows * columns).map { i in

@@ -1,5 +1,5 @@
-/// Philox4x32-10, the counter-based random generator of Salmon et al. 2011, "Parallel random numbers: as easy as
-/// 1, 2, 3" (Random123, also cuRAND's and torch's).
+/// Philox4x32-10, the counter-based random generator of Salmon et al. 2011, "Parallel random
+/// numbers: as easy as 1, 2, 3" (Random123, also cuRAND's and torch's).
 package enum Philox {
     /// Four random words for a 128-bit counter and a 64-bit key, low word first.
     package static func block(counter: SIMD4<UInt32>, key: SIMD2<UInt32>) -> SIMD4<UInt32> {

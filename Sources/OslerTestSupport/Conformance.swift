@@ -39,7 +39,8 @@ package struct ConformanceCase: Sendable, CustomStringConvertible {
     /// Sizes that break tiles of 2, 4, 8, 16, 32 and 64.
     static let sizes = [1, 15, 16, 17, 33]
 
-    /// What this backend does wrong in this case, compared with the reference. Empty when all is well.
+    /// What this backend does wrong in this case, compared with the reference. Empty when all is
+    /// well.
     package func mismatches(on backend: any Backend, misaligned: Bool = false) throws -> [String] {
         let actual = ConformanceRun(on: backend, misaligned: misaligned)
         let expected = ConformanceRun(on: ReferenceBackend(precision: backend.precision))

@@ -2,7 +2,7 @@ internal import OslerCompute
 
 extension ConformanceCase {
     /// Heads, key heads and head width.
-    private static let headShapes = [(1, 1, 2), (4, 2, 16), (3, 1, 24), (6, 2, 64), (2, 2, 128)]
+    private static let headShapes = [(1, 1, 8), (4, 2, 16), (3, 1, 24), (6, 2, 64), (2, 2, 128)]
 
     static var attentions: [ConformanceCase] {
         var cases: [ConformanceCase] = []
@@ -12,7 +12,8 @@ extension ConformanceCase {
                 cases.append(forward("\(lengths)", heads, table, scoreScale: 1))
                 cases.append(backward("\(lengths)", heads, table))
             }
-            // Decoding: the last tokens of sequences whose keys are cached, with unused rows between.
+            // Decoding: the last tokens of sequences whose keys are cached, with unused rows
+            // between.
             let decoding = SequenceTable(entries: [
                 .init(queryOffset: 0, queryCount: 1, keyOffset: 3, keyCount: 40),
                 .init(queryOffset: 2, queryCount: 5, keyOffset: 50, keyCount: 21),

@@ -51,7 +51,8 @@ extension ConformanceCase {
             let x = try run.normal(type, [rows, width], scale: 2)
             let (dy, w) = (try run.normal(run.activation, [rows, width]), try run.normal([width]))
             let dx = try run.normal(gradientType, [rows, width])
-            // The saved factor is an input here: taken near the true one, the same on every backend.
+            // The saved factor is an input here: taken near the true one, the same on every
+            // backend.
             let inverses = try run.tensor((0..<rows).map { 0.5 + Float($0 % 7) * 0.01 }, [rows])
             run.backend.rmsNormBackward(
                 dy, input: x, weight: w, inverseRMS: inverses, accumulating: accumulating,

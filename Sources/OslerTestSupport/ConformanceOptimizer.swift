@@ -51,12 +51,14 @@ extension ConformanceCase {
         }
     }
 
-    /// The state of a fresh start, and a block of zero gradients whose scale stays 0.
+    /// The state of a fresh start, a block of zero gradients whose scale stays 0, and first moments
+    /// too small for a code, of which the negative ones keep their sign.
     private static var adamW8bitFromNothing: ConformanceCase {
         ConformanceCase(.adamW8bit, "fresh state, a block without gradient") { run in
             let n = 300
             let p = try run.normal([n])
-            let g = try run.tensor((0..<n).map { $0 < 256 ? 0 : Float($0 % 5) - 2 }, [n])
+            let gradients: [Float] = [-2, -1e-7, 0, 1e-7, 1]
+            let g = try run.tensor((0..<n).map { $0 < 256 ? 0 : gradients[$0 % 5] }, [n])
             let state = Adam8bitState(
                 first: try run.bytes([UInt8](repeating: 127, count: n)),
                 second: try run.bytes([UInt8](repeating: 0, count: n)),

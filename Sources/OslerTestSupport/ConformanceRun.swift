@@ -8,11 +8,11 @@ package struct Outcome: Sendable {
     package let values: [Float]
 }
 
-/// One execution of a conformance case on a backend: makes its inputs (the same on every backend) and collects what the
-/// ops left behind.
+/// One execution of a conformance case on a backend: makes its inputs (the same on every backend)
+/// and collects what the ops left behind.
 ///
-/// Every tensor lies between guard bytes that must survive. `misaligned` puts it one element past a 64-byte boundary,
-/// where a view of rows can start.
+/// Every tensor lies between guard bytes that must survive. `misaligned` puts it one element past a
+/// 64-byte boundary, where a view of rows can start.
 package final class ConformanceRun {
     package let backend: any Backend
     package private(set) var outcomes: [Outcome] = []

@@ -17,11 +17,11 @@ package struct GradientCase: Sendable, CustomStringConvertible {
     /// Gradients of the inputs for this gradient of the output.
     package let backward: @Sendable (any Backend, [Tensor], Tensor) throws -> [Tensor]
 
-    /// Compares `backward` with central differences of `sum(weights * forward)` (summed in double) at `samples` places
-    /// of every input.
+    /// Compares `backward` with central differences of `sum(weights * forward)` (summed in double)
+    /// at `samples` places of every input.
     ///
-    /// Steps of 1/64 make an error of about h^2/6 = 4e-5 of the third derivative, and float32 outputs one of
-    /// 1e-7 / h = 6e-6 of the output: gradients of size 1 agree to 1e-3.
+    /// Steps of 1/64 make an error of about h^2/6 = 4e-5 of the third derivative, and float32
+    /// outputs one of 1e-7 / h = 6e-6 of the output: gradients of size 1 agree to 1e-3.
     package func problems(on backend: any Backend, samples: Int = 24) throws -> [String] {
         precondition(backend.precision == .float32)
         var random = SplitMix64(state: 11)

@@ -6,8 +6,8 @@
 package import OslerCompute
 
 extension GradientCase {
-    /// Every op that has a backward op. `linearCrossEntropy` is among them with its nll loss; dft's gradient is nll's times
-    /// a constant by definition, which no difference quotient shows.
+    /// Every op that has a backward op. `linearCrossEntropy` is among them with its nll loss; dft's
+    /// gradient is nll's times a constant by definition, which no difference quotient shows.
     package static let all = [
         linear, weightGradient, rmsNorm, rope, attention, swiglu, dropout, crossEntropy,
     ]

@@ -8,14 +8,15 @@
 
 /* The kernels that are not products: one pass over memory each.
  *
- * The same C is compiled for every instruction set. All sums run over 16 fixed lanes and no multiply-add is fused, so
- * the bits are the same on all of them. Every kernel works on a range that the caller cuts at fixed places, so they are
- * also the same for any number of threads.
+ * The same C is compiled for every instruction set. All sums run over 16 fixed lanes and no
+ * multiply-add is fused, so the bits are the same on all of them. Every kernel works on a range
+ * that the caller cuts at fixed places, so they are also the same for any number of threads.
  *
  * Pointers to `void` hold float32, or bfloat16 where the `_bf16` flag beside them is set. */
 
-/* An 8-bit dynamic map: its values in rising order, the bounds between neighbours (value i is the nearest up to and
- * including bounds[i]) and, for the leading bits of a float, the first code that can be the nearest. */
+/* An 8-bit dynamic map: its values in rising order, the bounds between neighbours (value i is the
+ * nearest up to and including bounds[i]) and, for the leading bits of a float, the first code that
+ * can be the nearest. */
 enum { OK_MAP_CELLS = 25 * 64 };
 typedef struct {
     float values[256];
@@ -60,7 +61,7 @@ typedef struct {
         const void *dy, const void *gate, const void *up, void *dgate, void *dup, bool bf16,
         size_t n);
 
-    /* Elements start ... start + n of the mask; start is a multiple of 64. y = or += mask * scale * x. */
+    /* Elements start ... start + n of the mask, start a multiple of 64: y = or += mask * scale * x */
     void (*dropout)(
         const void *x, bool x_bf16, uint32_t threshold, float scale, uint64_t seed,
         uint64_t stream, size_t start, size_t n, bool adding, void *y, bool y_bf16);
@@ -75,8 +76,8 @@ typedef struct {
         float *first_absmax, float *second_absmax, size_t n, const ok_dynamic_map *first_map,
         const ok_dynamic_map *second_map, const ok_adam_step *step);
 
-    /* n values that start a block; codes (n + 1) / 2, absmax ceil(n / block). A short last block divides by its absmax
-     * where the others multiply by the reciprocal, as bitsandbytes does. */
+    /* n values that start a block; codes (n + 1) / 2, absmax ceil(n / block). A short last block
+     * divides by its absmax where the others multiply by the reciprocal, as bitsandbytes does. */
     void (*nf4_quantize)(
         const void *x, bool bf16, size_t n, size_t block, uint8_t *codes, float *absmax);
     void (*nf4_dequantize)(

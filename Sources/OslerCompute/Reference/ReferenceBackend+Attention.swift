@@ -26,8 +26,8 @@ extension ReferenceBackend {
         store(sums, in: logSumExp)
     }
 
-    /// With P = exp(scale q k - logSumExp): dV = P^T dO, dS = P * (dO V^T - rowsum(dO * O)), dQ = scale dS K,
-    /// dK = scale dS^T Q.
+    /// With P = exp(scale q k - logSumExp): dV = P^T dO, dS = P * (dO V^T - rowsum(dO * O)), dQ =
+    /// scale dS K, dK = scale dS^T Q.
     package func attentionBackward(
         _ outputGradient: Tensor, query: Tensor, key: Tensor, value: Tensor, output: Tensor,
         logSumExp: Tensor, sequences: SequenceTable, scale: Float, queryGradient: Tensor,

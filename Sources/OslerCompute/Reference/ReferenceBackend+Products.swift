@@ -28,7 +28,8 @@ extension ReferenceBackend {
         }
     }
 
-    /// A matrix as it enters a product: rounded to bfloat16 in that precision, transposed on request.
+    /// A matrix as it enters a product: rounded to bfloat16 in that precision, transposed on
+    /// request.
     func operand(_ matrix: FrozenMatrix, transposed: Bool) -> (
         values: [Double], rows: Int, columns: Int
     ) {

@@ -1,8 +1,8 @@
-/// Every op in plain Swift, one thread, sums in double precision: slow and obviously right. Other backends are tested
-/// against it; nothing else uses it.
+/// Every op in plain Swift, one thread, sums in double precision: slow and obviously right. Other
+/// backends are tested against it; nothing else uses it.
 ///
-/// In bfloat16 precision it rounds where the contract says so (operands of products, stored activations) and nowhere
-/// else.
+/// In bfloat16 precision it rounds where the contract says so (operands of products, stored
+/// activations) and nowhere else.
 package final class ReferenceBackend: Backend {
     package let name = "reference"
     package let precision: Precision
@@ -49,7 +49,8 @@ package final class ReferenceBackend: Backend {
         }
     }
 
-    /// Rounds once to the type of `tensor` (for bfloat16 by way of float32, as every float32 kernel does).
+    /// Rounds once to the type of `tensor` (for bfloat16 by way of float32, as every float32 kernel
+    /// does).
     func store(_ values: [Double], in tensor: Tensor) {
         precondition(values.count == tensor.count, "\(values.count) values for \(tensor.shape)")
         for (i, value) in values.enumerated() {
