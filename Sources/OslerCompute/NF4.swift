@@ -17,6 +17,7 @@ package enum NF4 {
     /// largest magnitude gets the nearest code, the lower one in a tie. `doubleQuantized` keeps the
     /// scales as 8-bit codes of `scale - mean(scales)` in blocks of 256. 0.5 bytes a value and 4
     /// (1.016) a block.
+    /// One thread at a time may use `pool`.
     /// - Throws: `ComputeError` when memory runs out.
     package static func quantize(
         _ values: Tensor, doubleQuantized: Bool, blockSize: Int = 64, on pool: ThreadPool

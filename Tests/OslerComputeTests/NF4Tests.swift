@@ -26,7 +26,6 @@ import Testing
         }
     }
 
-    static let pool = Result { try ThreadPool(threads: 2) }
     static let backend = ReferenceBackend(precision: .float32)
 
     private func input(_ golden: Golden, _ item: Case) throws -> Tensor {
@@ -48,7 +47,7 @@ import Testing
         let isDouble = item.form == "double"
         let matrix = try NF4.quantize(
             try input(golden, item), doubleQuantized: isDouble,
-            blockSize: item.form.hasSuffix("bs128") ? 128 : 64, on: try Self.pool.get())
+            blockSize: item.form.hasSuffix("bs128") ? 128 : 64, on: try ThreadPool(threads: 2))
         let prefix = "\(item.name).\(item.form)."
         #expect(try Self.backend.bytes(matrix.codes) == golden.bytes(prefix + "packed"))
         guard let nested = matrix.nested else {
@@ -73,11 +72,11 @@ import Testing
         let prefix = "\(item.name).\(item.form)."
         let shape = [matrix.rows, matrix.columns]
         let wide = try Self.backend.tensor(.float32, shape)
-        NF4.dequantize(matrix, into: wide, on: try Self.pool.get())
+        NF4.dequantize(matrix, into: wide, on: try ThreadPool(threads: 2))
         #expect(try Self.backend.floats(wide) == golden.floats(prefix + "dequant_fp32"))
         #expect(matrix.values() == (try golden.floats(prefix + "dequant_fp32")))
         let narrow = try Self.backend.tensor(.bfloat16, shape)
-        NF4.dequantize(matrix, into: narrow, on: try Self.pool.get())
+        NF4.dequantize(matrix, into: narrow, on: try ThreadPool(threads: 2))
         #expect(try Self.backend.floats(narrow) == golden.floats(prefix + "dequant_bf16"))
     }
 
