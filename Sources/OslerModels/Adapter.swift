@@ -1,0 +1,107 @@
+internal import OslerCompute
+package import OslerFormats
+
+/// The trainable part of a model: LoRA pairs on some of its linear layers.
+package struct Adapter: Sendable {
+    package struct Module: Sendable {
+        /// `model.layers.0.self_attn.q_proj`
+        package let name: String
+        package let pair: LoRAPair
+    }
+    package let configuration: LoRAConfiguration
+    package let modules: [Module]
+    /// All gradients, one after the other, float32: cleared in one go.
+    package let gradients: Tensor
+
+    /// A's and B's with their gradients, named as in PEFT's files, in the order of the forward pass.
+    package var parameters: [(name: String, value: Tensor, gradient: Tensor)] {
+        modules.flatMap { module in
+            let prefix = Self.keyPrefix + module.name
+            return [
+                (prefix + ".lora_A.weight", module.pair.a, module.pair.gradientA),
+                (prefix + ".lora_B.weight", module.pair.b, module.pair.gradientB),
+            ]
+        }
+    }
+    package var parameterCount: Int { gradients.count }
+
+    static let keyPrefix = "base_model.model."
+}
+
+extension CausalLM {
+    /// Puts a fresh adapter on the layers that `configuration` selects: A from the uniform distribution over
+    /// `±1/sqrt(in)` (PEFT's `kaiming_uniform_(a=sqrt(5))`), B zero, so that the model starts as the base.
+    ///
+    /// - Throws: when no layer matches, or a matched name doesn't exist.
+    package func attach(_ configuration: LoRAConfiguration, seed: UInt64) throws {
+        var generator = TorchGenerator(seed: seed)
+        try attach(configuration) { _, pair in
+            let bound = 1 / Float(pair.a.columns).squareRoot()
+            backend.write(
+                generator.uniform(count: pair.a.count, in: -bound...bound), to: pair.a)
+            backend.zero(pair.b)
+        }
+    }
+
+    /// - Parameter fill: gives a new pair its values.
+    func attach(
+        _ configuration: LoRAConfiguration, fill: (String, LoRAPair) throws -> Void
+    ) throws {
+        var selected: [(name: String, input: Int, output: Int, rank: Int, scale: Double)] = []
+        var names: [String] = []
+        try forEachLinear { linear in
+            names.append(linear.name)
+            guard try configuration.selects(linear.name) else { return }
+            selected.append(
+                (
+                    linear.name, linear.inputWidth, linear.outputWidth,
+                    try configuration.rank(of: linear.name),
+                    try configuration.scale(of: linear.name)
+                ))
+        }
+        try checkTargets(configuration, names: names, selected: selected.map(\.name))
+        let count = selected.reduce(0) { $0 + $1.rank * ($1.input + $1.output) }
+        let parameters = try backend.tensor(.float32, [count])
+        let gradients = try backend.tensor(.float32, [count])
+        backend.zero(gradients)
+        var offset = 0
+        func take(_ rows: Int, _ columns: Int) -> (Tensor, Tensor) {
+            let range = offset..<offset + rows * columns
+            offset = range.upperBound
+            return (
+                parameters.rows(range).reshaped([rows, columns]),
+                gradients.rows(range).reshaped([rows, columns])
+            )
+        }
+        var modules: [Adapter.Module] = []
+        for (index, module) in selected.enumerated() {
+            let (a, gradientA) = take(module.rank, module.input)
+            let (b, gradientB) = take(module.output, module.rank)
+            let pair = LoRAPair(
+                index: index, a: a, b: b, gradientA: gradientA, gradientB: gradientB,
+                scale: Float(module.scale), dropout: Float(configuration.dropout))
+            try fill(module.name, pair)
+            modules.append(.init(name: module.name, pair: pair))
+        }
+        adapter = Adapter(configuration: configuration, modules: modules, gradients: gradients)
+        let pairs = Dictionary(uniqueKeysWithValues: modules.map { ($0.name, $0.pair) })
+        forEachLinear { $0.lora = pairs[$0.name] }
+    }
+
+    /// Every name given must match something: a typing error would silently train less.
+    private func checkTargets(
+        _ configuration: LoRAConfiguration, names: [String], selected: [String]
+    ) throws {
+        let known = Set(names.compactMap { $0.split(separator: ".").last.map(String.init) })
+        let remedy = "this model has " + known.sorted().joined(separator: ", ")
+        guard !selected.isEmpty else {
+            throw InputError("no layer matches", field: "target_modules", remedy: remedy)
+        }
+        guard case .names(let targets) = configuration.targets else { return }
+        for target in targets
+        where !selected.contains(where: { $0 == target || $0.hasSuffix("." + target) }) {
+            throw InputError(
+                "no layer matches \"\(target)\"", field: "target_modules", remedy: remedy)
+        }
+    }
+}

@@ -1,0 +1,63 @@
+internal import OslerCompute
+
+extension CausalLM {
+    /// Logits `[rows, V]` of chosen rows of a flattened batch, without a cache.
+    package func logits(
+        _ batch: TokenBatch, rows: [Int]? = nil, usesAdapters: Bool = true, arena: Arena
+    ) throws -> [Float] {
+        try arena.scope {
+            let pass = makePass(
+                positions: batch.positions, sequences: SequenceTable(lengths: batch.lengths),
+                arena: arena, usesAdapters: usesAdapters)
+            let hidden = hiddenStates(batch.ids, pass)
+            return try logits(hidden, rows: rows ?? Array(batch.ids.indices), pass)
+        }
+    }
+
+    /// Feeds new tokens of some sequences to the cache and returns the logits `[sequences, V]` after each one's last.
+    ///
+    /// - Parameter tokens: sequence number in the cache and its new tokens, at least one each.
+    package func advance(
+        _ tokens: [(sequence: Int, ids: [Int32])], cache: KeyValueCache, usesAdapters: Bool = true,
+        arena: Arena
+    ) throws -> [Float] {
+        try arena.scope {
+            var (entries, positions, lastRows): ([SequenceTable.Entry], [Int32], [Int]) =
+                ([], [], [])
+            for (sequence, ids) in tokens {
+                let start = cache.lengths[sequence]
+                precondition(!ids.isEmpty && start + ids.count <= cache.capacity)
+                entries.append(
+                    .init(
+                        queryOffset: positions.count, queryCount: ids.count,
+                        keyOffset: sequence * cache.capacity, keyCount: start + ids.count))
+                positions += (start..<start + ids.count).map { Int32($0) }
+                lastRows.append(positions.count - 1)
+                cache.lengths[sequence] = start + ids.count
+            }
+            let pass = makePass(
+                positions: positions, sequences: SequenceTable(entries: entries), arena: arena,
+                usesAdapters: usesAdapters)
+            let hidden = hiddenStates(tokens.flatMap(\.ids), cache: cache, pass)
+            return try logits(hidden, rows: lastRows, pass)
+        }
+    }
+
+    private func logits(_ hidden: Tensor, rows: [Int], _ pass: Pass) throws -> [Float] {
+        let normed = finalNormed(hidden, rows: rows.map { Int32($0) }, pass)
+        let logits = pass.arena.tensor(.float32, [rows.count, configuration.vocabularySize])
+        backend.multiply([.forward(normed.output, head)], adding: nil, bias: nil, into: logits)
+        return try backend.floats(logits)
+    }
+
+    /// Arena bytes for passes without gradients over at most `tokens` tokens and `rows` rows of logits.
+    package static func inferenceArenaBytes(
+        _ configuration: ModelConfiguration, precision: Precision, tokens: Int, rows: Int
+    ) throws -> Int {
+        try measureArena(configuration, precision: precision) { model, arena in
+            let batch = TokenBatch(
+                sequences: [[Int32](repeating: 0, count: tokens)], allTargets: false)
+            _ = try model.logits(batch, rows: Array(0..<rows), arena: arena)
+        }
+    }
+}

@@ -1,0 +1,144 @@
+internal import OslerCompute
+
+/// What of the forward pass is kept for backward.
+package enum Checkpointing: Sendable {
+    /// Everything.
+    case none
+    /// Each block's input; the rest is computed again (Chen et al. 2016).
+    case block
+}
+
+extension CausalLM {
+    /// Forward, loss and backward of one micro-batch; adds to the adapters' gradients.
+    ///
+    /// - Parameters:
+    ///   - scale: what each row's loss is multiplied by in the gradient: 1 / (targets of the whole step).
+    /// - Returns: what the loss head saw at every row with a target.
+    /// - Throws: what the backend recorded.
+    package func accumulateGradients(
+        _ batch: TokenBatch, loss: LossKind, scale: Float, checkpointing: Checkpointing,
+        dropout: DropoutSource?, arena: Arena
+    ) throws -> LossRows {
+        try arena.scope {
+            let pass = makePass(
+                positions: batch.positions, sequences: SequenceTable(lengths: batch.lengths),
+                arena: arena, dropout: dropout)
+            var states = [embed(batch.ids, pass)]
+            for _ in blocks { states.append(arena.tensor(.float32, states[0].shape)) }
+            let kept = KeptBlocks()
+            for (index, block) in blocks.enumerated() {
+                let mark = arena.used
+                let saved = block.forward(states[index], into: states[index + 1], pass)
+                if checkpointing == .none {
+                    kept.push(saved)
+                } else {
+                    arena.release(to: mark)
+                }
+            }
+            let gradient = arena.tensor(.float32, states[0].shape)
+            let rows = try lossAndGradient(
+                batch, hidden: states[blocks.count], loss: loss, scale: scale, gradient: gradient,
+                pass)
+            backward(gradient, states: states, kept: kept, pass)
+            try backend.synchronize()
+            return rows
+        }
+    }
+
+    private func backward(
+        _ gradient: Tensor, states: [Tensor], kept: KeptBlocks, _ pass: Pass
+    ) {
+        let first = blocks.firstIndex { $0.hasAdapter } ?? blocks.count
+        for index in blocks.indices.reversed() where index >= first {
+            let block = blocks[index]
+            pass.arena.scope {
+                let saved =
+                    kept.pop() ?? block.forward(states[index], into: nil, pass)
+                block.backward(
+                    gradient, input: states[index], needsInputGradient: index > first,
+                    consuming: saved, pass)
+            }
+        }
+    }
+
+    /// Loss rows without gradients; nothing is kept.
+    package func lossRows(
+        _ batch: TokenBatch, usesAdapters: Bool = true, arena: Arena
+    ) throws -> LossRows {
+        try arena.scope {
+            let pass = makePass(
+                positions: batch.positions, sequences: SequenceTable(lengths: batch.lengths),
+                arena: arena, usesAdapters: usesAdapters)
+            let hidden = hiddenStates(batch.ids, pass)
+            return try lossAndGradient(
+                batch, hidden: hidden, loss: .nll, scale: 1, gradient: nil, pass)
+        }
+    }
+
+    /// The head over the rows with a target, and the gradient of the last hidden states.
+    private func lossAndGradient(
+        _ batch: TokenBatch, hidden: Tensor, loss: LossKind, scale: Float, gradient: Tensor?,
+        _ pass: Pass
+    ) throws -> LossRows {
+        if let gradient { backend.zero(gradient) }
+        let rows = batch.targets.indices.filter { batch.targets[$0] >= 0 }.map { Int32($0) }
+        guard !rows.isEmpty else { return LossRows() }
+        let arena = pass.arena
+        return try arena.scope {
+            let normed = finalNormed(hidden, rows: rows, pass)
+            let targets = arena.tensor(.int32, [rows.count])
+            backend.write(rows.map { batch.targets[Int($0)] }, to: targets)
+            let results = (0..<3).map { _ in arena.tensor(.float32, [rows.count]) }
+            let normedGradient =
+                gradient == nil ? nil : arena.tensor(.float32, normed.output.shape)
+            let workspace = arena.tensor(
+                .uint8,
+                [
+                    max(
+                        64,
+                        backend.linearCrossEntropyWorkspace(
+                            rows: rows.count, width: configuration.hiddenSize,
+                            vocabulary: configuration.vocabularySize))
+                ])
+            backend.linearCrossEntropy(
+                hidden: normed.output, head: head, targets: targets, loss: loss, scale: scale,
+                logProbabilities: results[0], entropies: results[1], isTop: results[2],
+                gradient: normedGradient, workspace: workspace)
+            if let gradient, let normedGradient {
+                // A tensor of its own: the norm's backward reads its input.
+                let rowGradient = arena.tensor(.float32, normed.input.shape)
+                backend.rmsNormBackward(
+                    normedGradient, input: normed.input, weight: finalNorm,
+                    inverseRMS: normed.inverseRMS, accumulating: false, inputGradient: rowGradient)
+                backend.scatterRows(rowGradient, rows: normed.rows, into: gradient)
+            }
+            var read = LossRows()
+            read.logProbabilities = try backend.floats(results[0])
+            read.entropies = try backend.floats(results[1])
+            read.isTop = try backend.floats(results[2])
+            return read
+        }
+    }
+}
+
+/// The blocks' saved states when nothing is recomputed.
+private final class KeptBlocks {
+    private final class Box {
+        var saved: DecoderBlock.Saved?
+        init(_ saved: consuming DecoderBlock.Saved) { self.saved = consume saved }
+        func take() -> DecoderBlock.Saved? { saved.take() }
+    }
+    private var boxes: [Box] = []
+
+    func push(_ saved: consuming DecoderBlock.Saved) { boxes.append(Box(saved)) }
+    func pop() -> DecoderBlock.Saved? { boxes.popLast()?.take() }
+}
+
+extension DecoderBlock {
+    var hasAdapter: Bool {
+        [
+            attention.query, attention.key, attention.value, attention.output, mlp.gate, mlp.up,
+            mlp.down,
+        ].contains { $0.lora != nil }
+    }
+}

@@ -1,0 +1,70 @@
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Darwin)
+    internal import Darwin
+#endif
+
+/// What the operating system says about this process and machine. Linux reads `/proc`; the Darwin twin uses `getrusage`
+/// and is untested.
+package enum ProcessStatus {
+    /// The most memory that this process has held, in bytes.
+    package static var peakResidentBytes: Int {
+        #if os(Linux)
+            return status("VmHWM:") ?? usagePeak * 1024
+        #else
+            return usagePeak
+        #endif
+    }
+
+    /// The memory that this process holds now, in bytes.
+    package static var residentBytes: Int {
+        #if os(Linux)
+            return status("VmRSS:") ?? usagePeak * 1024
+        #else
+            return usagePeak
+        #endif
+    }
+
+    private static var usagePeak: Int {
+        var usage = rusage()
+        #if os(Linux)
+            getrusage(RUSAGE_SELF, &usage)
+        #else
+            getrusage(RUSAGE_SELF, &usage)
+        #endif
+        return usage.ru_maxrss
+    }
+
+    #if os(Linux)
+        private static func status(_ key: String) -> Int? { kilobytes("/proc/self/status", key) }
+
+        private static func kilobytes(_ path: String, _ key: String) -> Int? {
+            guard let file = fopen(path, "r") else { return nil }
+            defer { fclose(file) }
+            var line = [CChar](repeating: 0, count: 256)
+            while fgets(&line, Int32(line.count), file) != nil {
+                let text = String(decoding: line.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+                guard text.hasPrefix(key) else { continue }
+                return text.split(whereSeparator: { !$0.isNumber }).first.flatMap { Int($0) }
+                    .map { $0 * 1024 }
+            }
+            return nil
+        }
+    #endif
+
+    /// Memory that this machine could still give, in bytes; nil when it won't say.
+    package static var availableBytes: Int? {
+        #if os(Linux)
+            return kilobytes("/proc/meminfo", "MemAvailable:")
+        #else
+            return nil
+        #endif
+    }
+}
+
+/// Seconds on a clock that only goes forward.
+package func monotonicSeconds() -> Double {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
+}

@@ -1,0 +1,63 @@
+package import OslerFormats
+
+/// Everything about a run's progress that is not the adapter or the optimizer. Random numbers need no state of their own:
+/// they follow from the seed and the step.
+package struct TrainerState: Sendable {
+    /// Optimizer steps done.
+    package var step = 0
+    /// Tokens seen, prompts included.
+    package var tokens = 0
+    /// Sum of all step losses.
+    package var lossTotal = 0.0
+    package var averages = MetricAverages()
+    /// Log entries in order, as in `metrics.jsonl`.
+    package var log: [JSON] = []
+
+    package init() {}
+
+    /// transformers' `trainer_state.json`.
+    func trainerStateJSON(_ trainer: SFTTrainer) -> JSON {
+        var object = JSON.Object()
+        object["best_global_step"] = .null
+        object["best_metric"] = .null
+        object["best_model_checkpoint"] = .null
+        object["epoch"] = .number(trainer.plan.epoch(afterSteps: step))
+        object["eval_steps"] = .integer(trainer.options.evalSteps ?? 500)
+        object["global_step"] = .integer(step)
+        object["is_hyper_param_search"] = .bool(false)
+        object["is_local_process_zero"] = .bool(true)
+        object["is_world_process_zero"] = .bool(true)
+        object["log_history"] = .array(log)
+        object["logging_steps"] = .integer(trainer.options.loggingSteps)
+        object["max_steps"] = .integer(trainer.plan.totalSteps)
+        object["num_input_tokens_seen"] = .integer(0)
+        object["num_train_epochs"] = .integer(trainer.plan.epochs)
+        object["save_steps"] = .integer(trainer.options.saveSteps ?? 500)
+        object["train_batch_size"] = .integer(trainer.options.batchSize)
+        return .object(object)
+    }
+
+    /// What transformers' file has no place for.
+    func oslerStateJSON(fingerprint: [(String, String)]) -> JSON {
+        var object = JSON.Object()
+        object["format"] = .integer(1)
+        object["step"] = .integer(step)
+        object["tokens"] = .integer(tokens)
+        object["loss_total"] = .number(lossTotal)
+        object["averages"] = averages.json
+        object["fingerprint"] = .object(.init(fingerprint.map { ($0.0, .string($0.1)) }))
+        return .object(object)
+    }
+
+    /// - Throws: when a field is missing or of the wrong kind.
+    init(oslerState json: JSON, trainerState: JSON, file: String) throws {
+        guard let step = json["step"]?.integer, let tokens = json["tokens"]?.integer,
+            let lossTotal = json["loss_total"]?.double, let averages = json["averages"]
+        else {
+            throw InputError("incomplete", file: file, remedy: "resume from another checkpoint")
+        }
+        (self.step, self.tokens, self.lossTotal) = (step, tokens, lossTotal)
+        self.averages = MetricAverages(json: averages)
+        log = trainerState["log_history"]?.array ?? []
+    }
+}
