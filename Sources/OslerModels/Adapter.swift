@@ -1,5 +1,5 @@
-internal import OslerCompute
-package import OslerFormats
+package import OslerCompute
+internal import OslerFormats
 
 /// The trainable part of a model: LoRA pairs on some of its linear layers.
 package struct Adapter: Sendable {

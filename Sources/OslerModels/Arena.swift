@@ -1,4 +1,4 @@
-internal import OslerCompute
+package import OslerCompute
 
 /// A stack of tensors in one piece of memory, taken once and reused by every step.
 ///

@@ -1,4 +1,4 @@
-internal import OslerCompute
+package import OslerCompute
 
 extension Backend {
     /// A tensor in memory of its own, uninitialised.

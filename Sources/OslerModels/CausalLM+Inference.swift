@@ -1,4 +1,4 @@
-internal import OslerCompute
+package import OslerCompute
 
 extension CausalLM {
     /// Logits `[rows, V]` of chosen rows of a flattened batch, without a cache.
@@ -48,16 +48,5 @@ extension CausalLM {
         let logits = pass.arena.tensor(.float32, [rows.count, configuration.vocabularySize])
         backend.multiply([.forward(normed.output, head)], adding: nil, bias: nil, into: logits)
         return try backend.floats(logits)
-    }
-
-    /// Arena bytes for passes without gradients over at most `tokens` tokens and `rows` rows of logits.
-    package static func inferenceArenaBytes(
-        _ configuration: ModelConfiguration, precision: Precision, tokens: Int, rows: Int
-    ) throws -> Int {
-        try measureArena(configuration, precision: precision) { model, arena in
-            let batch = TokenBatch(
-                sequences: [[Int32](repeating: 0, count: tokens)], allTargets: false)
-            _ = try model.logits(batch, rows: Array(0..<rows), arena: arena)
-        }
     }
 }

@@ -1,4 +1,4 @@
-internal import OslerCompute
+package import OslerCompute
 
 /// What of the forward pass is kept for backward.
 package enum Checkpointing: Sendable {

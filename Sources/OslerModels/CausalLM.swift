@@ -1,4 +1,4 @@
-internal import OslerCompute
+package import OslerCompute
 
 /// A decoder-only language model: frozen base weights, and at most one LoRA adapter on top.
 ///

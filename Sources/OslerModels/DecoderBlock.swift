@@ -1,4 +1,4 @@
-internal import OslerCompute
+package import OslerCompute
 
 /// One pre-norm transformer block: `h += attention(norm(h)); h += mlp(norm(h))`. Hidden states are float32.
 package struct DecoderBlock: Sendable {
@@ -50,21 +50,21 @@ package struct DecoderBlock: Sendable {
         consuming saved: consuming Saved, _ pass: Pass
     ) {
         let arena = pass.arena
-        arena.scope {
-            let terms = mlp.backward(
-                gradient, input: saved.mlpInput.output, consuming: saved.mlp, pass)
-            addNormGradient(
-                terms, input: saved.middle, saved: saved.mlpInput, weight: mlpNorm, to: gradient,
-                pass)
-        }
-        arena.scope {
-            let terms = attention.backward(
-                gradient, input: saved.attentionInput.output, consuming: saved.attention, pass)
-            guard needsInputGradient else { return }
+        let mark = arena.used
+        let mlpTerms = mlp.backward(
+            gradient, input: saved.mlpInput.output, consuming: saved.mlp, pass)
+        addNormGradient(
+            mlpTerms, input: saved.middle, saved: saved.mlpInput, weight: mlpNorm, to: gradient,
+            pass)
+        arena.release(to: mark)
+        let terms = attention.backward(
+            gradient, input: saved.attentionInput.output, consuming: saved.attention, pass)
+        if needsInputGradient {
             addNormGradient(
                 terms, input: input, saved: saved.attentionInput, weight: attentionNorm,
                 to: gradient, pass)
         }
+        arena.release(to: mark)
     }
 
     private func normed(_ input: Tensor, weight: Tensor, _ pass: Pass) -> Normed {

@@ -1,4 +1,4 @@
-internal import OslerCompute
+package import OslerCompute
 
 /// The SwiGLU feed-forward layer: `down(silu(gate(x)) * up(x))`.
 package struct GatedMLP: Sendable {

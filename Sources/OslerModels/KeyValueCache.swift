@@ -1,4 +1,4 @@
-internal import OslerCompute
+package import OslerCompute
 
 /// Keys and values of the tokens seen so far, activation type, for every layer and sequence.
 ///

@@ -1,4 +1,4 @@
-internal import OslerCompute
+package import OslerCompute
 
 /// A linear layer over a frozen weight, with an optional bias and an optional LoRA pair:
 /// `y = x W^T + b + s (dropout(x) A^T) B^T` (Hu et al. 2021; checked against PEFT).

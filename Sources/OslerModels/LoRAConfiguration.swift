@@ -75,7 +75,7 @@ extension LoRAConfiguration {
         func refuse(_ key: String, unless allowed: (JSON) -> Bool) throws {
             guard let value = json[key], !value.isNull, !allowed(value) else { return }
             throw InputError(
-                "\(value.compactText) is not supported", file: file, field: key,
+                "\(value.serialized()) is not supported", file: file, field: key,
                 remedy: "use a plain LoRA adapter")
         }
         guard json["peft_type"]?.string == "LORA" else {

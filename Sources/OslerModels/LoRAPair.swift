@@ -1,4 +1,4 @@
-internal import OslerCompute
+package import OslerCompute
 
 /// One adapter: `A [R, in]`, `B [out, R]`, their gradients (all float32), and its scale.
 package struct LoRAPair: Sendable {

@@ -1,4 +1,4 @@
-internal import OslerCompute
+package import OslerCompute
 
 /// What the layers of one forward or backward pass share: where to compute, where to put results, which tokens.
 package struct Pass {

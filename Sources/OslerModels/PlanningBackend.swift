@@ -1,4 +1,4 @@
-internal import OslerCompute
+package import OslerCompute
 
 /// A backend that computes nothing and has memory without end: running a step on it measures what the step would take.
 ///

@@ -1,4 +1,4 @@
-internal import OslerCompute
+package import OslerCompute
 #if canImport(Glibc)
     internal import Glibc
 #elseif canImport(Darwin)

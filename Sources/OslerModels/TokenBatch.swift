@@ -1,4 +1,4 @@
-internal import OslerCompute
+package import OslerCompute
 
 /// One flattened micro-batch: sequences laid end to end, no padding.
 package struct TokenBatch: Sendable, Equatable {

@@ -1,0 +1,82 @@
+package import OslerCompute
+package import OslerModels
+
+/// Continues token sequences with a model, keeping keys and values of what it has read.
+package final class Generator {
+    /// Prompts are read in pieces of at most this many tokens, so that a long one needs no more memory than a short one.
+    static let prefillTokens = 512
+
+    package let model: CausalLM
+    package let usesAdapters: Bool
+    private let cache: KeyValueCache
+    private let arena: Arena
+
+    /// - Parameter capacity: the most tokens of prompt and answer together.
+    package init(_ model: CausalLM, capacity: Int, usesAdapters: Bool = true) throws {
+        precondition(capacity > 0 && capacity <= model.rotary.positions)
+        (self.model, self.usesAdapters) = (model, usesAdapters)
+        let backend = model.backend
+        cache = try KeyValueCache(
+            model.configuration, backend: backend, sequences: 1, capacity: capacity)
+        let bytes = try CausalLM.inferenceArenaBytes(
+            model.configuration, precision: backend.precision, lora: model.adapter?.configuration,
+            tokens: min(Self.prefillTokens, capacity), rows: 1)
+        arena = try Arena(backend: backend, byteCount: bytes)
+    }
+
+    /// Tokens read so far.
+    package var length: Int { cache.lengths[0] }
+    package var capacity: Int { cache.capacity }
+
+    /// Forgets everything after the first `length` tokens.
+    package func rewind(to length: Int) {
+        precondition(length <= cache.lengths[0])
+        cache.lengths[0] = length
+    }
+
+    /// Reads tokens and returns the logits `[V]` for the next one.
+    package func read(_ ids: [Int32]) throws -> [Float] {
+        precondition(!ids.isEmpty)
+        var logits: [Float] = []
+        var rest = ids[...]
+        while !rest.isEmpty {
+            let piece = rest.prefix(Self.prefillTokens)
+            rest = rest.dropFirst(piece.count)
+            logits = try model.advance(
+                [(0, Array(piece))], cache: cache, usesAdapters: usesAdapters, arena: arena)
+        }
+        return logits
+    }
+
+    package struct Output: Sendable, Equatable {
+        /// New tokens, the stop token included.
+        package var ids: [Int32] = []
+        /// log p of each.
+        package var logProbabilities: [Float] = []
+        package var stopped = false
+    }
+
+    /// Reads `prompt`, then draws tokens until a stop token, `maxNewTokens`, or the capacity.
+    ///
+    /// - Parameter onToken: called with each token as it comes; return false to stop.
+    package func generate(
+        _ prompt: [Int32], maxNewTokens: Int, stop: Set<Int32>, sampling: SamplingOptions,
+        onToken: (Int32) throws -> Bool = { _ in true }
+    ) throws -> Output {
+        var sampler = Sampler(sampling)
+        var output = Output()
+        var logits = try read(prompt)
+        while output.ids.count < maxNewTokens {
+            let id = sampler.next(logits)
+            output.ids.append(id)
+            output.logProbabilities.append(logProbability(of: id, logits))
+            if stop.contains(id) {
+                output.stopped = true
+                break
+            }
+            guard try onToken(id), length < capacity, output.ids.count < maxNewTokens else { break }
+            logits = try read([id])
+        }
+        return output
+    }
+}

@@ -1,0 +1,63 @@
+package import OslerCompute
+package import OslerFormats
+
+extension Adapter {
+    package static let weightsFile = "adapter_model.safetensors"
+    package static let configurationFile = "adapter_config.json"
+
+    /// Writes PEFT's `adapter_config.json` and `adapter_model.safetensors` (float32) into an existing folder.
+    package func write(into folder: String, baseModel: String, backend: any Backend) throws {
+        let json = configuration.json(baseModel: baseModel, modules: modules.map(\.name))
+        try AtomicFile.write(
+            json.serialized(indent: 2) + "\n", to: FileSystem.join(folder, Self.configurationFile))
+        try SafetensorsWriter.write(
+            parameters.map { ($0.name, $0.value) }, backend: backend,
+            to: FileSystem.join(folder, Self.weightsFile))
+    }
+
+    /// Replaces the values by those of a PEFT adapter folder of the same shape.
+    package func read(from folder: String, backend: any Backend) throws {
+        try SafetensorsFile(FileSystem.join(folder, Self.weightsFile)).read(
+            parameters.map { ($0.name, $0.value) }, backend: backend)
+    }
+}
+
+extension CausalLM {
+    /// Attaches a PEFT adapter from its folder.
+    ///
+    /// - Parameter dropout: for further training; nil keeps the adapter's own.
+    /// - Throws: when files are missing or damaged, or the adapter was made for another model.
+    package func attachAdapter(from folder: String, dropout: Double? = nil) throws {
+        let configurationFile = FileSystem.join(folder, Adapter.configurationFile)
+        guard FileSystem.exists(configurationFile) else {
+            throw InputError(
+                "no \(Adapter.configurationFile) here", file: folder,
+                remedy: "name a folder that holds a PEFT adapter")
+        }
+        var lora = try LoRAConfiguration(
+            json: try JSON.parse(file: configurationFile), file: configurationFile)
+        if let dropout { lora.dropout = dropout }
+        do {
+            try attach(lora) { _, _ in }
+        } catch let error as InputError {
+            throw InputError(
+                error.problem, file: configurationFile, field: error.field,
+                remedy: "the adapter was made for another model; " + (error.remedy ?? ""))
+        }
+        try adapter?.checkComplete(folder)
+        try adapter?.read(from: folder, backend: backend)
+    }
+}
+
+extension Adapter {
+    /// Refuses tensors in the file that this model has no place for.
+    fileprivate func checkComplete(_ folder: String) throws {
+        let file = FileSystem.join(folder, Self.weightsFile)
+        let expected = Set(parameters.map(\.name))
+        for name in try SafetensorsFile(file).names where !expected.contains(name) {
+            throw InputError(
+                "no such layer in this model", file: file, field: name,
+                remedy: "use the adapter with the model that it was trained on")
+        }
+    }
+}

@@ -1,0 +1,104 @@
+package import OslerCompute
+package import OslerModels
+
+/// Bytes that a run will hold, by category, known before anything is loaded.
+///
+/// The arena's share is measured by running the real step on a backend that computes nothing.
+package struct MemoryPlan: Sendable, Equatable {
+    package struct Item: Sendable, Equatable {
+        package var name: String
+        package var bytes: Int
+    }
+    package var items: [Item]
+    package var total: Int { items.reduce(0) { $0 + $1.bytes } }
+
+    /// - Parameters:
+    ///   - trainBatches: the micro-batches to plan for; the largest decides.
+    ///   - evalBatches: likewise for evaluation.
+    ///   - backend: the one that will run.
+    package init(
+        model configuration: ModelConfiguration, quantization: WeightQuantization,
+        prequantizedBytes: Int? = nil, lora: LoRAConfiguration, options: TrainingOptions,
+        trainBatches: [TokenBatch], evalBatches: [TokenBatch], positions: Int,
+        backend: any Backend, backendScratch: Int
+    ) throws {
+        let planner = PlanningBackend(precision: backend.precision)
+        let shape = try CausalLM.shapeOnly(configuration, backend: planner)
+        try shape.attach(lora) { _, _ in }
+        guard let adapter = shape.adapter else { preconditionFailure() }
+        let parameters = adapter.parameterCount * 4
+        let optimizer = try AdapterOptimizer(
+            options.optimizer, adapter: adapter, hyperparameters: options.hyperparameters,
+            backend: planner)
+        let arena = try Self.arenaBytes(
+            configuration, lora: lora, options: options, trainBatches: trainBatches,
+            evalBatches: evalBatches, backend: backend)
+        items = [
+            Item(
+                name: "base weights",
+                bytes: prequantizedBytes
+                    ?? Self.weightBytes(shape, quantization: quantization)),
+            Item(name: "adapter", bytes: parameters),
+            Item(name: "gradients", bytes: parameters),
+            Item(name: "optimizer", bytes: optimizer.byteCount),
+            Item(name: "activations, training", bytes: arena.training),
+            Item(
+                name: "activations, evaluation beyond training",
+                bytes: max(0, arena.evaluation - arena.training)),
+            Item(
+                name: "rotary tables",
+                bytes: RotaryTables.byteCount(
+                    positions: positions, headWidth: configuration.headWidth)),
+            Item(name: "kernel scratch", bytes: backendScratch),
+            Item(name: "program", bytes: Self.programBytes),
+        ]
+    }
+
+    /// The binary, the tokenizer and the tokenized rows, roughly: measured on SmolLM2 runs.
+    static let programBytes = 60 << 20
+
+    /// The arena that training and evaluation need, each on its largest batch.
+    package static func arenaBytes(
+        _ configuration: ModelConfiguration, lora: LoRAConfiguration, options: TrainingOptions,
+        trainBatches: [TokenBatch], evalBatches: [TokenBatch], backend: any Backend
+    ) throws -> (training: Int, evaluation: Int) {
+        func measure(_ body: (CausalLM, Arena) throws -> Void) throws -> Int {
+            try CausalLM.measureArena(
+                configuration, precision: backend.precision, lora: lora, headWorkspace: backend,
+                body)
+        }
+        let dropout = lora.dropout > 0 ? DropoutSource(seed: 0, microBatch: 0) : nil
+        let training = try measure { model, arena in
+            for batch in trainBatches {
+                _ = try model.accumulateGradients(
+                    batch, loss: options.loss, scale: 1, checkpointing: options.checkpointing,
+                    dropout: dropout, arena: arena)
+            }
+        }
+        let evaluation = try measure { model, arena in
+            for batch in evalBatches { _ = try model.lossRows(batch, arena: arena) }
+        }
+        return (training, evaluation)
+    }
+
+    private static func weightBytes(
+        _ model: CausalLM, quantization: WeightQuantization
+    ) -> Int {
+        guard case .nf4(let doubleQuantized) = quantization else { return model.weightBytes }
+        var bytes = model.weightBytes
+        model.forEachLinear { linear in
+            let count = linear.weight.rows * linear.weight.columns
+            let blocks = (count + 63) / 64
+            let scales = doubleQuantized ? blocks + (blocks + 255) / 256 * 4 : blocks * 4
+            bytes += (count + 1) / 2 + scales - linear.weight.byteCount
+        }
+        return bytes
+    }
+}
+
+/// The batches of a run that need the most memory: the longest, and the one with most targets.
+package func largestBatches(_ batches: [TokenBatch]) -> [TokenBatch] {
+    let longest = batches.max { $0.ids.count < $1.ids.count }
+    let fullest = batches.max { $0.targetCount < $1.targetCount }
+    return [longest, fullest].compactMap { $0 }
+}

@@ -1,0 +1,90 @@
+internal import OslerCompute
+internal import OslerData
+internal import OslerFormats
+
+extension SFTConfiguration {
+    mutating func readTraining(_ reader: inout ConfigurationReader) throws {
+        var t = TrainingOptions()
+        t.batchSize =
+            try reader.integer("per_device_train_batch_size", "batch_size") ?? t.batchSize
+        // The same token budget as in training, unless told otherwise.
+        t.evalBatchSize = try reader.integer("per_device_eval_batch_size") ?? t.batchSize
+        t.accumulation = try reader.integer("gradient_accumulation_steps") ?? t.accumulation
+        t.epochs = try reader.number("num_train_epochs", "epochs_to_train") ?? t.epochs
+        t.maxSteps = try reader.integer("max_steps", minimum: -1) ?? t.maxSteps
+        guard t.epochs > 0 || t.maxSteps > 0 else {
+            throw reader.error("num_train_epochs", "0 epochs train nothing")
+        }
+        t.optimizer = try optimizer(&reader) ?? t.optimizer
+        let h = t.hyperparameters
+        t.hyperparameters.beta1 = try reader.number("adam_beta1").map { Float($0) } ?? h.beta1
+        t.hyperparameters.beta2 = try reader.number("adam_beta2").map { Float($0) } ?? h.beta2
+        t.hyperparameters.epsilon = try reader.number("adam_epsilon").map { Float($0) } ?? h.epsilon
+        t.hyperparameters.weightDecay =
+            try reader.number("weight_decay").map { Float($0) } ?? h.weightDecay
+        t.maxGradientNorm = try reader.number("max_grad_norm") ?? t.maxGradientNorm
+        if let name = try reader.string("loss_type") {
+            guard let loss = LossKind(rawValue: name == "chunked_nll" ? "nll" : name) else {
+                throw reader.error("loss_type", "\"\(name)\" is not one of nll, dft")
+            }
+            t.loss = loss
+        }
+        t.checkpointing =
+            try reader.bool("gradient_checkpointing", "activation_checkpointing") ?? true
+            ? .block : .none
+        t.seed = UInt64(try reader.integer("seed", minimum: 0) ?? 42)
+        t.dataSeed = try reader.integer("data_seed", minimum: 0).map { UInt64($0) }
+        t.sampling =
+            try reader.choice("train_sampling_strategy", as: SamplingStrategy.self) ?? .random
+        t.loggingSteps = try reader.integer("logging_steps") ?? t.loggingSteps
+        t.saveTotalLimit = try reader.integer("save_total_limit")
+        data.seed = t.seed
+        training = t
+        evaluation =
+            try interval(&reader, "eval_strategy", "eval_steps", otherwise: .never) ?? .never
+        saving =
+            try interval(&reader, "save_strategy", "save_steps", otherwise: .steps(500))
+            ?? .steps(500)
+    }
+
+    private func optimizer(_ reader: inout ConfigurationReader) throws -> OptimizerKind? {
+        guard let name = try reader.string("optim") else { return nil }
+        guard let found = OptimizerKind.names.first(where: { $0.name == name }) else {
+            let known = OptimizerKind.names.map(\.name).joined(separator: ", ")
+            throw reader.error("optim", "\"\(name)\" is not available", remedy: "use \(known)")
+        }
+        return found.kind
+    }
+
+    private func interval(
+        _ reader: inout ConfigurationReader, _ strategyKey: String, _ stepsKey: String,
+        otherwise: Interval
+    ) throws -> Interval? {
+        let steps = try reader.integer(stepsKey)
+        switch try reader.string(strategyKey) {
+        case nil: return steps.map { .steps($0) } ?? otherwise
+        case "no"?: return .never
+        case "epoch"?: return .epoch
+        case "steps"?: return .steps(steps ?? (stepsKey == "eval_steps" ? training.loggingSteps : 500))
+        case let other?:
+            throw reader.error(strategyKey, "\"\(other)\" is not one of no, steps, epoch")
+        }
+    }
+
+    mutating func readSchedule(_ reader: inout ConfigurationReader, file: String?) throws {
+        training.learningRate = try reader.number("learning_rate") ?? training.learningRate
+        training.schedule =
+            try reader.choice("lr_scheduler_type", as: LearningRateSchedule.Kind.self) ?? .linear
+        let ratio = try reader.number("warmup_ratio")
+        training.warmup = try reader.number("warmup_steps") ?? ratio ?? 0
+        if let ratio, ratio >= 1 { throw reader.error("warmup_ratio", "\(ratio) is not below 1") }
+        guard let section = try reader.section("lr_scheduler_kwargs") else { return }
+        var part = ConfigurationReader(section, file: file, prefix: "lr_scheduler_kwargs.")
+        training.cosineCycles = try part.number("num_cycles") ?? 0.5
+        if let rate = try part.number("min_lr_rate") { training.minimumRateShare = rate }
+        if let rate = try part.number("min_lr"), training.learningRate > 0 {
+            training.minimumRateShare = rate / training.learningRate
+        }
+        try part.finish()
+    }
+}

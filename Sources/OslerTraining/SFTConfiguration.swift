@@ -1,0 +1,192 @@
+package import OslerCompute
+package import OslerData
+package import OslerFormats
+package import OslerModels
+
+/// Everything that `osler train` is told: a YAML file's keys, which are Hugging Face's names (TrainingArguments,
+/// SFTConfig, LoraConfig, BitsAndBytesConfig), the seed notebook's, and a few of Osler's own.
+package struct SFTConfiguration: Sendable {
+    /// When something happens while training.
+    package enum Interval: Sendable, Equatable {
+        case never, epoch
+        case steps(Int)
+    }
+
+    /// A model folder or GGUF file.
+    package var baseModel = ""
+    /// An adapter to continue from.
+    package var startingAdapter: String?
+    package var precision = Precision.bfloat16
+    package var quantization = WeightQuantization.none
+    package var lora = LoRAConfiguration()
+    package var training = TrainingOptions()
+    package var evaluation = Interval.never
+    package var saving = Interval.steps(500)
+
+    package var dataset = ""
+    /// A file of its own to evaluate on; otherwise a part of `dataset`.
+    package var evalDataset: String?
+    package var split = SplitRecipe.standard
+    package var data = DataConfiguration()
+
+    package var outputDirectory = "trainer_output"
+    /// Where the finished adapter goes.
+    package var adapterDirectory = ""
+    package var resumeFrom: String?
+    /// nil: one a core.
+    package var threads: Int?
+    /// Keys that were given and change nothing here.
+    package var withoutEffect: [String] = []
+
+    /// - Parameter object: the keys, after overrides.
+    /// - Throws: an `InputError` that names the key.
+    package init(_ object: JSON.Object, file: String? = nil) throws {
+        var reader = ConfigurationReader(object, file: file)
+        try readModel(&reader)
+        try readLoRA(&reader)
+        try readData(&reader, file: file)
+        try readTraining(&reader)
+        try readSchedule(&reader, file: file)
+        try readOutput(&reader)
+        withoutEffect = reader.ignored(Self.keysWithoutEffect)
+        try reader.finish()
+    }
+
+    /// Settings of the Python stack that have nothing to act on here.
+    static let keysWithoutEffect = [
+        "attn_implementation", "local_files_only", "use_cache", "device_map", "dataset_num_proc",
+        "dataloader_num_workers", "dataloader_pin_memory", "remove_unused_columns", "pad_token",
+        "padding_free", "gradient_checkpointing_kwargs", "ddp_find_unused_parameters", "use_cpu",
+        "disable_tqdm", "task_type", "use_peft", "bnb_4bit_quant_storage", "trust_remote_code",
+        "logging_strategy", "overwrite_output_dir", "do_train", "do_eval", "run_name",
+        "group_by_length", "tf32",
+    ]
+}
+
+extension SFTConfiguration {
+    private mutating func readModel(_ reader: inout ConfigurationReader) throws {
+        guard
+            let model = try reader.string("base_model_name", "model_name_or_path", "base_model")
+        else {
+            throw reader.error(
+                "base_model_name", "missing",
+                remedy: "name a Hugging Face model folder or a .gguf file")
+        }
+        baseModel = model
+        startingAdapter = try reader.string("adapter_name_or_path")
+        if try reader.bool("fp16") == true {
+            throw reader.error("fp16", "not available on a CPU", remedy: "use bf16: true")
+        }
+        precision = try reader.bool("bf16") ?? true ? .bfloat16 : .float32
+        if let dtype = try reader.string("dtype", "torch_dtype") {
+            switch dtype {
+            case "bfloat16", "auto": break
+            case "float32": precision = .float32
+            default:
+                throw reader.error(
+                    "dtype", "\"\(dtype)\" is not available", remedy: "use bfloat16 or float32")
+            }
+        }
+        try readQuantization(&reader)
+        if let device = try reader.string("device"), !["auto", "cpu"].contains(device) {
+            throw reader.error(
+                "device", "\"\(device)\" is not available in this build", remedy: "use cpu or auto")
+        }
+        threads = try reader.integer("threads", "num_threads")
+    }
+
+    private mutating func readQuantization(_ reader: inout ConfigurationReader) throws {
+        let type = try reader.string("bnb_4bit_quant_type")
+        let double = try reader.bool("bnb_4bit_use_double_quant") ?? false
+        let compute = try reader.string("bnb_4bit_compute_dtype")
+        if let compute, !["bfloat16", "torch.bfloat16", "float32", "torch.float32"].contains(compute)
+        {
+            throw reader.error(
+                "bnb_4bit_compute_dtype", "\"\(compute)\" is not available",
+                remedy: "use bfloat16 or float32")
+        }
+        if try reader.bool("load_in_8bit") == true {
+            throw reader.error("load_in_8bit", "not available", remedy: "use load_in_4bit")
+        }
+        guard try reader.bool("load_in_4bit") ?? false else { return }
+        guard type == "nf4" else {
+            throw reader.error(
+                "bnb_4bit_quant_type", "\(type ?? "fp4, the default,") is not available",
+                remedy: "write bnb_4bit_quant_type: nf4")
+        }
+        if compute?.hasSuffix("float32") == true { precision = .float32 }
+        quantization = .nf4(doubleQuantized: double)
+    }
+
+    private mutating func readLoRA(_ reader: inout ConfigurationReader) throws {
+        lora.rank = try reader.integer("r", "lora_rank", "lora_r") ?? lora.rank
+        lora.alpha = try reader.number("lora_alpha") ?? lora.alpha
+        lora.dropout = try reader.number("lora_dropout") ?? lora.dropout
+        guard lora.dropout < 1 else {
+            throw reader.error("lora_dropout", "\(lora.dropout) is not below 1")
+        }
+        lora.rankStabilized = try reader.bool("use_rslora") ?? false
+        switch try reader.value("target_modules", "lora_target_modules") {
+        case nil: break
+        case .string("all-linear")?: lora.targets = .allLinear
+        case .string(let pattern)?: lora.targets = .pattern(pattern)
+        case .array(let names)? where names.allSatisfy({ $0.string != nil }):
+            let names = names.compactMap(\.string)
+            lora.targets = names == ["all-linear"] ? .allLinear : .names(names)
+        default:
+            throw reader.error(
+                "target_modules", "neither a list of names nor text",
+                remedy: "for example [q_proj, k_proj, v_proj, o_proj] or all-linear")
+        }
+        if let bias = try reader.string("bias", "lora_bias"), bias != "none" {
+            throw reader.error("bias", "\"\(bias)\" is not available", remedy: "use none")
+        }
+        if try reader.bool("use_dora") == true {
+            throw reader.error("use_dora", "not available", remedy: "leave it out")
+        }
+        if let initial = try reader.value("init_lora_weights"), initial != .bool(true) {
+            throw reader.error("init_lora_weights", "only true is available")
+        }
+        lora.rankPattern = try (reader.section("rank_pattern")?.pairs ?? []).map { pair in
+            guard let rank = pair.value.integer, rank > 0 else {
+                throw reader.error("rank_pattern.\(pair.key)", "not a positive whole number")
+            }
+            return (pair.key, rank)
+        }
+        lora.alphaPattern = try (reader.section("alpha_pattern")?.pairs ?? []).map { pair in
+            guard let alpha = pair.value.double else {
+                throw reader.error("alpha_pattern.\(pair.key)", "not a number")
+            }
+            return (pair.key, alpha)
+        }
+    }
+
+    private mutating func readOutput(_ reader: inout ConfigurationReader) throws {
+        outputDirectory = try reader.string("output_dir") ?? outputDirectory
+        let prefix = try reader.string("adapter_dir_prefix")
+        adapterDirectory =
+            prefix.map { FileSystem.join($0, Self.relativeName(baseModel)) } ?? outputDirectory
+        resumeFrom = try reader.string("resume_from_checkpoint")
+        switch try reader.value("report_to") {
+        case nil: break
+        case .string(let name)?: try checkReporter(name, reader)
+        case .array(let names)?: for name in names { try checkReporter(name.string ?? "", reader) }
+        default: throw reader.error("report_to", "neither a name nor a list of names")
+        }
+    }
+
+    private func checkReporter(_ name: String, _ reader: ConfigurationReader) throws {
+        guard ["none", "console", "jsonl"].contains(name) else {
+            throw reader.error(
+                "report_to", "\"\(name)\" is not available",
+                remedy: "use none; metrics.jsonl is always written")
+        }
+    }
+
+    /// A model's path as the notebook puts it behind the prefix; an absolute one loses its leading slash.
+    private static func relativeName(_ path: String) -> String {
+        let parts = path.split(separator: "/").filter { $0 != "." && $0 != ".." }
+        let name = parts.joined(separator: "/")
+        return name.hasSuffix(".gguf") ? String(name.dropLast(5)) : name
+    }
+}

@@ -1,0 +1,182 @@
+package import OslerCompute
+package import OslerData
+package import OslerFormats
+package import OslerModels
+package import OslerTokenizers
+
+/// A run from configuration to saved adapter, in steps that can be taken and looked at alone: data, preflight, plan,
+/// model, training.
+package final class TrainingJob {
+    package let configuration: SFTConfiguration
+    package let files: ModelFiles
+    package let tokenizer: Tokenizer
+    package let preparation: DataPreparation
+    package let train: PreparedDataset
+    package let eval: PreparedDataset?
+    package let test: PreparedDataset?
+
+    /// Reads the model's description, the tokenizer and the data, and tokenizes every row; no weights.
+    package init(_ configuration: SFTConfiguration) throws {
+        self.configuration = configuration
+        files = try ModelFiles(configuration.baseModel)
+        tokenizer = try Tokenizer.load(configuration.baseModel)
+        guard tokenizer.vocabularySize <= files.configuration.vocabularySize else {
+            throw InputError(
+                "the tokenizer has \(tokenizer.vocabularySize) entries, the model's embedding \(files.configuration.vocabularySize)",
+                file: configuration.baseModel, field: "vocab_size",
+                remedy: "the tokenizer belongs to another model")
+        }
+        let context = try ChatContext(
+            tokenizer: tokenizer, eosToken: configuration.data.eosToken,
+            templateVariables: configuration.data.templateVariables)
+        preparation = DataPreparation(context, configuration.data)
+        let dataset = try Dataset.read(configuration.dataset)
+        let split = try configuration.split.split(count: dataset.rows.count)
+        train = try preparation.prepare(dataset, rows: split.train, name: "train")
+        if let path = configuration.evalDataset {
+            eval = try preparation.prepare(Dataset.read(path), name: "eval")
+        } else {
+            eval =
+                split.eval.isEmpty
+                ? nil : try preparation.prepare(dataset, rows: split.eval, name: "eval")
+        }
+        test =
+            split.test.isEmpty
+            ? nil : try preparation.prepare(dataset, rows: split.test, name: "test")
+    }
+
+    /// The proofs over all parts of the data.
+    package func preflight() throws -> PreflightReport {
+        try Preflight.run([train, eval, test].compactMap { $0 }, preparation)
+    }
+
+    // MARK: Sizes
+
+    /// Training options with evaluation and saving turned into steps.
+    package var options: TrainingOptions {
+        var options = configuration.training
+        let plan = StepPlan(
+            examples: train.units.count, batchSize: options.batchSize,
+            accumulation: options.accumulation, epochs: options.epochs, maxSteps: options.maxSteps)
+        func steps(_ interval: SFTConfiguration.Interval) -> Int? {
+            switch interval {
+            case .never: nil
+            case .epoch: plan.stepsPerEpoch
+            case .steps(let steps): steps
+            }
+        }
+        options.evalSteps = steps(configuration.evaluation)
+        options.saveSteps = steps(configuration.saving)
+        return options
+    }
+
+    /// The longest sequence of the run.
+    package var longestSequence: Int {
+        let units = train.units + (eval?.units ?? [])
+        return units.joined().map(\.ids.count).max() ?? 1
+    }
+
+    /// Every micro-batch of training in the order of the run, or those that can't be smaller than any of them.
+    private var largestTrainBatches: [TokenBatch] {
+        let options = options
+        let plan = StepPlan(
+            examples: train.units.count, batchSize: options.batchSize,
+            accumulation: options.accumulation, epochs: options.epochs, maxSteps: options.maxSteps)
+        var largest: [TokenBatch] = []
+        for epoch in 0..<plan.epochs {
+            let order = epochOrder(
+                count: train.units.count, epoch: epoch, seed: options.dataSeed ?? options.seed,
+                strategy: options.sampling)
+            largest = largestBatches(
+                largest
+                    + microBatchSlices(order, size: options.batchSize).map {
+                        TokenBatch(train.microBatch($0))
+                    })
+            if options.sampling == .sequential { break }
+        }
+        return largest
+    }
+
+    private var largestEvalBatches: [TokenBatch] {
+        guard let eval else { return [] }
+        let slices = microBatchSlices(
+            Array(eval.units.indices), size: configuration.training.evalBatchSize)
+        return largestBatches(slices.map { TokenBatch(eval.microBatch($0)) })
+    }
+
+    /// Bytes by category, before anything is loaded.
+    package func plan(backend: any Backend, backendScratch: Int) throws -> MemoryPlan {
+        try MemoryPlan(
+            model: files.configuration,
+            quantization: files.isPrequantized
+                ? .nf4(doubleQuantized: files.isDoubleQuantized) : configuration.quantization,
+            lora: try lora(), options: options, trainBatches: largestTrainBatches,
+            evalBatches: largestEvalBatches, positions: longestSequence, backend: backend,
+            backendScratch: backendScratch)
+    }
+
+    /// The adapter to train: the configuration's, or that of the adapter to continue from.
+    private func lora() throws -> LoRAConfiguration {
+        guard let folder = configuration.startingAdapter else { return configuration.lora }
+        let file = FileSystem.join(folder, Adapter.configurationFile)
+        return try LoRAConfiguration(json: try JSON.parse(file: file), file: file)
+    }
+
+    // MARK: Training
+
+    /// Loads the model, attaches the adapter, and makes the trainer; resumes where the configuration says so.
+    package func makeTrainer(
+        backend: any Backend, loading: @escaping (Int, Int) -> Void,
+        report: @escaping (TrainingEvent) throws -> Void
+    ) throws -> SFTTrainer {
+        let output = try RunFolder(
+            path: configuration.outputDirectory, baseModel: configuration.baseModel)
+        let model = try ModelLoader(
+            files, backend: backend,
+            quantization: files.isPrequantized ? .none : configuration.quantization,
+            progress: loading
+        ).load(positions: longestSequence)
+        if let folder = configuration.startingAdapter {
+            try model.attachAdapter(from: folder, dropout: configuration.lora.dropout)
+        } else {
+            try model.attach(configuration.lora, seed: configuration.training.seed)
+        }
+        let bytes = try MemoryPlan.arenaBytes(
+            files.configuration, lora: try lora(), options: options,
+            trainBatches: largestTrainBatches, evalBatches: largestEvalBatches, backend: backend)
+        let trainer = try SFTTrainer(
+            model: model, trainRows: train.units, evalRows: eval?.units ?? [], options: options,
+            arena: try Arena(backend: backend, byteCount: max(bytes.training, bytes.evaluation)),
+            output: output, report: report)
+        if let checkpoint = try checkpointToResume(output) { try trainer.resume(from: checkpoint) }
+        return trainer
+    }
+
+    /// `resume_from_checkpoint`: a folder, or `latest`.
+    private func checkpointToResume(_ output: RunFolder) throws -> String? {
+        guard let name = configuration.resumeFrom else { return nil }
+        if name != "latest" { return name }
+        guard let step = try output.checkpointSteps().last else {
+            throw InputError(
+                "no checkpoint here", file: output.path, field: "resume_from_checkpoint",
+                remedy: "leave --resume out to start from the beginning")
+        }
+        return output.checkpointPath(step)
+    }
+
+    /// Writes the adapter and the model's tokenizer files to the adapter folder.
+    package func saveAdapter(_ trainer: SFTTrainer) throws -> String {
+        let folder = configuration.adapterDirectory
+        try FileSystem.createDirectories(folder)
+        try trainer.adapter.write(
+            into: folder, baseModel: configuration.baseModel, backend: trainer.model.backend)
+        guard FileSystem.isDirectory(files.path) else { return folder }
+        for name in ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"] {
+            let source = FileSystem.join(files.path, name)
+            guard FileSystem.exists(source) else { continue }
+            try AtomicFile.write(
+                try FileSystem.read(source), to: FileSystem.join(folder, name))
+        }
+        return folder
+    }
+}

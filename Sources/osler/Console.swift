@@ -1,0 +1,128 @@
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Darwin)
+    internal import Darwin
+#endif
+
+/// Text for a person: results on standard output, progress on standard error and only on a terminal.
+final class Console {
+    let quiet: Bool
+    /// Standard output is a terminal and `NO_COLOR` is not set.
+    let usesColor: Bool
+    private let showsProgress: Bool
+    private var progressShown = false
+
+    init(quiet: Bool) {
+        self.quiet = quiet
+        usesColor = isatty(STDOUT_FILENO) == 1 && getenv("NO_COLOR") == nil
+        showsProgress = !quiet && isatty(STDERR_FILENO) == 1
+    }
+
+    /// A line of results, even when quiet.
+    func print(_ text: String) {
+        endProgress()
+        fputs(text.hasSuffix("\n") ? text : text + "\n", stdout)
+        fflush(stdout)
+    }
+
+    /// A line of information.
+    func write(_ text: String) {
+        if !quiet { print(text) }
+    }
+
+    func note(_ text: String) {
+        endProgress()
+        fputs("osler: note: \(text)\n", stderr)
+    }
+
+    /// Overwrites the progress line.
+    func progress(_ text: String) {
+        guard showsProgress else { return }
+        fputs("\r\u{1B}[K" + text, stderr)
+        fflush(stderr)
+        progressShown = true
+    }
+
+    func progress(_ label: String, _ done: Int, _ total: Int) {
+        progress("\(label) \(done * 100 / max(1, total)) %")
+    }
+
+    func endProgress() {
+        guard progressShown else { return }
+        fputs("\r\u{1B}[K", stderr)
+        fflush(stderr)
+        progressShown = false
+    }
+
+    /// Says what is being done while `body` does it.
+    func step<Result>(_ label: String, _ body: () throws -> Result) rethrows -> Result {
+        progress(label + " ...")
+        defer { endProgress() }
+        return try body()
+    }
+}
+
+extension Int {
+    /// `512.3 MiB`, `3.35 GiB`
+    var mebibytes: String {
+        let mib = Double(self) / 1_048_576
+        return mib < 1024 ? mib.fixed(1) + " MiB" : (mib / 1024).fixed(2) + " GiB"
+    }
+
+    /// `1,234,567`
+    var grouped: String {
+        var digits = String(magnitude)
+        var parts: [String] = []
+        while digits.count > 3 {
+            parts.insert(String(digits.suffix(3)), at: 0)
+            digits.removeLast(3)
+        }
+        return (self < 0 ? "-" : "") + ([digits] + parts).joined(separator: ",")
+    }
+}
+
+extension Double {
+    /// With `digits` digits after the point.
+    func fixed(_ digits: Int) -> String {
+        guard isFinite else { return "\(self)" }
+        var scale = 1.0
+        for _ in 0..<digits { scale *= 10 }
+        let scaled = (magnitude * scale).rounded()
+        guard scaled < 1e15 else { return "\(self)" }
+        let whole = Int(scaled)
+        guard digits > 0 else { return (self < 0 && whole != 0 ? "-" : "") + "\(whole)" }
+        var text = String(whole)
+        while text.count <= digits { text = "0" + text }
+        let split = text.index(text.endIndex, offsetBy: -digits)
+        return (self < 0 && whole != 0 ? "-" : "") + text[..<split] + "." + text[split...]
+    }
+
+    /// `2.00e-04`
+    var scientific: String {
+        guard self != 0, isFinite else { return "\(self)" }
+        var (mantissa, exponent) = (magnitude, 0)
+        while mantissa >= 10 { (mantissa, exponent) = (mantissa / 10, exponent + 1) }
+        while mantissa < 1 { (mantissa, exponent) = (mantissa * 10, exponent - 1) }
+        let power = exponent.magnitude < 10 ? "0\(exponent.magnitude)" : "\(exponent.magnitude)"
+        return (self < 0 ? "-" : "") + mantissa.fixed(2) + (exponent < 0 ? "e-" : "e+") + power
+    }
+
+    /// Seconds as `1:02:03` or `2:03`.
+    var clock: String {
+        guard isFinite else { return "?" }
+        let seconds = Int(rounded())
+        let (hours, minutes) = (seconds / 3600, seconds / 60 % 60)
+        func two(_ value: Int) -> String { value < 10 ? "0\(value)" : "\(value)" }
+        return hours > 0
+            ? "\(hours):\(two(minutes)):\(two(seconds % 60))" : "\(minutes):\(two(seconds % 60))"
+    }
+}
+
+extension String {
+    func leftPadded(_ width: Int) -> String {
+        String(repeating: " ", count: Swift.max(0, width - count)) + self
+    }
+    func rightPadded(_ width: Int) -> String {
+        self + String(repeating: " ", count: Swift.max(0, width - count))
+    }
+}

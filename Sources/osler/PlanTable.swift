@@ -1,0 +1,37 @@
+internal import OslerCompute
+internal import OslerFormats
+internal import OslerTraining
+
+extension MemoryPlan {
+    var table: String {
+        let width = items.map(\.name.count).max() ?? 0
+        let rows = (items + [Item(name: "total", bytes: total)]).filter { $0.bytes > 0 }.map {
+            "  " + $0.name.rightPadded(width + 2) + $0.bytes.mebibytes.leftPadded(12)
+        }
+        return (["memory plan"] + rows).joined(separator: "\n")
+    }
+
+    var json: JSON {
+        .object(
+            .init(
+                items.map { ($0.name, .integer($0.bytes)) } + [("total", .integer(total))]))
+    }
+
+    /// - Throws: when the machine has less memory left than the plan needs.
+    func checkFits() throws {
+        guard let available = ProcessStatus.availableBytes, total > available else { return }
+        throw InputError(
+            "the run needs \(total.mebibytes), this machine has \(available.mebibytes) left",
+            field: "memory",
+            remedy:
+                "lower per_device_train_batch_size or max_length, or use load_in_4bit (osler plan shows what takes it)"
+        )
+    }
+}
+
+extension CPUBackend {
+    /// The CPU as the configuration asks for it.
+    static func make(_ configuration: SFTConfiguration) throws -> CPUBackend {
+        try CPUBackend(precision: configuration.precision, threads: configuration.threads)
+    }
+}

@@ -1,0 +1,71 @@
+internal import ArgumentParser
+internal import OslerCompute
+internal import OslerFormats
+internal import OslerTraining
+
+struct Train: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Fine-tunes a model as a configuration says, and saves a PEFT adapter.",
+        discussion: """
+            Checks the data first (see osler preflight), plans the memory, trains, evaluates and saves \
+            checkpoints on the way. Keys are Hugging Face's names.
+
+            osler train recipes/seed-notebook.yaml
+            osler train recipes/quickstart.yaml max_steps=10 learning_rate=1e-4
+            osler train recipes/quickstart.yaml --resume
+            """)
+
+    @OptionGroup var arguments: ConfigurationArguments
+
+    @Flag(help: "Continue from the latest checkpoint in output_dir, bit for bit.")
+    var resume = false
+
+    @Flag(help: "Print less: no preflight report, no progress line.")
+    var quiet = false
+
+    func run() throws {
+        var configuration = try arguments.load()
+        if resume { configuration.resumeFrom = "latest" }
+        let console = Console(quiet: quiet)
+        for key in configuration.withoutEffect {
+            console.note("\(key) has no effect here and is ignored")
+        }
+        let job = try console.step("Reading \(configuration.dataset)") {
+            try TrainingJob(configuration)
+        }
+        let report = try job.preflight()
+        if !quiet { console.write(report.text(color: console.usesColor)) }
+        try report.check()
+        let backend = try CPUBackend.make(configuration)
+        let plan = try job.plan(backend: backend, backendScratch: backend.scratchBytes)
+        console.write(plan.table)
+        try plan.checkFits()
+        let display = TrainingDisplay(console)
+        let trainer = try job.makeTrainer(
+            backend: backend, loading: { console.progress("Loading the model", $0, $1) },
+            report: display.receive)
+        console.endProgress()
+        console.write(trainer.trainableLine)
+        try train(trainer, job, console, plan)
+    }
+
+    private func train(
+        _ trainer: SFTTrainer, _ job: TrainingJob, _ console: Console, _ plan: MemoryPlan
+    ) throws {
+        let stop = StopSignal()
+        var before: EvaluationResult?
+        if job.configuration.evaluatesOnStart, !trainer.evalRows.isEmpty, trainer.state.step == 0 {
+            before = try trainer.evaluate()
+            console.write("before training: \(before?.line ?? "")")
+        }
+        guard let summary = try trainer.train(shouldStop: { stop.isRequested }) else {
+            console.write("continue with: osler train \(arguments.file) --resume")
+            throw ExitCode(130)
+        }
+        let folder = try job.saveAdapter(trainer)
+        console.write(summary: summary, trainer: trainer, before: before)
+        console.write(
+            "memory: planned \(plan.total.mebibytes), peak measured \(ProcessStatus.peakResidentBytes.mebibytes)")
+        console.write("adapter: \(folder)")
+    }
+}
