@@ -22,6 +22,9 @@ package final class PlanningBackend: Backend, @unchecked Sendable {
         return Storage(
             base: UnsafeMutableRawPointer(bitPattern: 4096)!, byteCount: byteCount, release: { _ in })
     }
+    package func adopt(
+        _ bytes: UnsafeRawBufferPointer, owner: any AnyObject & Sendable
+    ) throws -> Storage { try allocate(byteCount: bytes.count) }
     package func write(_ bytes: UnsafeRawBufferPointer, to tensor: Tensor) {}
     package func read(_ tensor: Tensor, into bytes: UnsafeMutableRawBufferPointer) throws {
         bytes.initializeMemory(as: UInt8.self, repeating: 0)

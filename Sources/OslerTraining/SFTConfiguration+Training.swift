@@ -38,6 +38,7 @@ extension SFTConfiguration {
             try reader.choice("train_sampling_strategy", as: SamplingStrategy.self) ?? .random
         t.loggingSteps = try reader.integer("logging_steps") ?? t.loggingSteps
         t.saveTotalLimit = try reader.integer("save_total_limit")
+        evaluatesOnStart = try reader.bool("eval_on_start") ?? false
         data.seed = t.seed
         training = t
         evaluation =

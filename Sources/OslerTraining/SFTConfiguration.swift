@@ -22,6 +22,8 @@ package struct SFTConfiguration: Sendable {
     package var training = TrainingOptions()
     package var evaluation = Interval.never
     package var saving = Interval.steps(500)
+    /// Evaluate before the first step too.
+    package var evaluatesOnStart = false
 
     package var dataset = ""
     /// A file of its own to evaluate on; otherwise a part of `dataset`.
