@@ -24,3 +24,10 @@ package enum Fixtures {
     }
     package static var sharedIsThere: Bool { shared("README.md") != nil }
 }
+
+extension Fixtures {
+    /// A path that nothing has, in the system's temporary folder.
+    package static func temporaryFolder() -> String {
+        "/tmp/osler-test-\(getpid())-\(UInt64.random(in: 0...UInt64.max))"
+    }
+}
