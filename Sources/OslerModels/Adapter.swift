@@ -37,8 +37,10 @@ extension CausalLM {
         var generator = TorchGenerator(seed: seed)
         try attach(configuration) { _, pair in
             let bound = 1 / Float(pair.a.columns).squareRoot()
-            backend.write(
-                generator.uniform(count: pair.a.count, in: -bound...bound), to: pair.a)
+            let values = (0..<pair.a.count).map { _ in
+                generator.nextFloat(low: -bound, high: bound)
+            }
+            backend.write(values, to: pair.a)
             backend.zero(pair.b)
         }
     }

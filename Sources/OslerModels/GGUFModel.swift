@@ -16,7 +16,7 @@ enum GGUFModel {
         let heads = try reader.size(key("attention.head_count"))
         let headWidth = try reader.optionalSize(key("attention.key_length")) ?? hidden / heads
         let vocabulary: Int
-        if let shape = file.shape(of: "token_embd.weight") {
+        if let shape = file["token_embd.weight"]?.shape {
             vocabulary = shape.first ?? 0
         } else {
             vocabulary = try reader.size(key("vocab_size"))
@@ -32,8 +32,8 @@ enum GGUFModel {
             }
             rotary.scaling = .linear(factor: factor)
         }
-        if file.shape(of: "rope_freqs.weight") != nil {
-            rotary.scaling = .divisors(try file.floats(of: "rope_freqs.weight"))
+        if let divisors = file["rope_freqs.weight"] {
+            rotary.scaling = .divisors(try divisors.floats())
         }
         let configuration = ModelConfiguration(
             family: family, hiddenSize: hidden,
@@ -44,10 +44,10 @@ enum GGUFModel {
             maxPositions: try reader.size(key("context_length")),
             epsilon: Float(
                 try reader.number(key("attention.layer_norm_rms_epsilon")) ?? 1e-5),
-            rotary: rotary, tiedHead: file.shape(of: "output.weight") == nil,
-            attentionBias: file.shape(of: "blk.0.attn_q.bias") != nil,
-            outputBias: file.shape(of: "blk.0.attn_output.bias") != nil,
-            headNorms: file.shape(of: "blk.0.attn_q_norm.weight") != nil,
+            rotary: rotary, tiedHead: file["output.weight"] == nil,
+            attentionBias: file["blk.0.attn_q.bias"] != nil,
+            outputBias: file["blk.0.attn_output.bias"] != nil,
+            headNorms: file["blk.0.attn_q_norm.weight"] != nil,
             bosTokenID: file.metadata["tokenizer.ggml.bos_token_id"]?.integer,
             eosTokenIDs: file.metadata["tokenizer.ggml.eos_token_id"]?.integer.map { [$0] } ?? [])
         try configuration.validate(file: file.path)
@@ -78,6 +78,12 @@ enum GGUFModel {
         "mlp.down_proj": "ffn_down", "input_layernorm": "attn_norm",
         "post_attention_layernorm": "ffn_norm",
     ]
+
+    /// Whether the file's matrices are in fewer bits than 16: then transformers holds what it decodes from them in
+    /// bfloat16.
+    static func isQuantized(_ file: GGUFFile) -> Bool {
+        file.tensors.contains { !["F32", "F16", "BF16"].contains($0.type.name) }
+    }
 
     /// Heads whose rows llama.cpp interleaved: the q and k projections of Llama files; nil for all else.
     static func permutedHeads(_ name: String, _ configuration: ModelConfiguration) -> Int? {

@@ -12,11 +12,14 @@ package struct ModelLoader {
     let quantization: WeightQuantization
     /// Called with bytes done and bytes in all.
     let progress: (Int, Int) -> Void
+    /// Quantizes in host memory.
+    private let pool: ThreadPool
 
     package init(
         _ files: ModelFiles, backend: any Backend, quantization: WeightQuantization = .none,
         progress: @escaping (Int, Int) -> Void = { _, _ in }
-    ) {
+    ) throws {
+        pool = try (backend as? CPUBackend)?.pool ?? ThreadPool(threads: 1)
         (self.files, self.backend, self.quantization) = (files, backend, quantization)
         self.progress = progress
     }
@@ -55,48 +58,61 @@ package struct ModelLoader {
     private func weight(_ name: String, _ shape: [Int]) throws -> FrozenMatrix {
         switch files.weights {
         case .gguf(let file): return try weight(file, name, shape)
-        case .safetensors(let store):
-            if shape.count == 2, store.contains(name + ".quant_state.bitsandbytes__nf4") {
-                return .nf4(try store.nf4(name, shape: shape, backend: backend))
-            }
-            guard let view = store[name] else { throw missing(name) }
-            guard view.shape == shape else {
-                throw InputError(
-                    "shape \(view.shape) where the configuration asks for \(shape)",
-                    file: view.file, field: name,
-                    remedy: "config.json belongs to another model, or the file is damaged")
-            }
-            if shape.count == 1 { return .dense(try vector(try view.floats(), shape)) }
-            if quantizes(name) { return try quantized(try view.floatsRows(), shape) }
-            return .dense(try view.tensor(backend: backend))
+        case .safetensors(let store): return try weight(store, name, shape)
         }
     }
 
+    private func weight(
+        _ store: WeightStore, _ name: String, _ shape: [Int]
+    ) throws -> FrozenMatrix {
+        if shape.count == 2, store[name + ".quant_state.bitsandbytes__nf4"] != nil {
+            return .nf4(try store.nf4(name, shape: shape, backend: backend))
+        }
+        guard let stored = store[name] else { throw missing(name) }
+        guard stored.shape == shape else {
+            throw InputError(
+                "shape \(stored.shape) where the configuration asks for \(shape)",
+                file: stored.file.path, field: name,
+                remedy: "config.json belongs to another model, or the file is damaged")
+        }
+        if shape.count == 1 { return .dense(try vector(try stored.floats(), shape)) }
+        let dense = try stored.denseWeight(backend: backend)
+        guard quantizes(name) else { return .dense(dense) }
+        defer { stored.release() }
+        return .nf4(try quantized(dense))
+    }
+
     private func weight(_ file: GGUFFile, _ name: String, _ shape: [Int]) throws -> FrozenMatrix {
-        guard let stored = GGUFModel.tensorName(name), let found = file.shape(of: stored) else {
+        guard let storedName = GGUFModel.tensorName(name), let stored = file[storedName] else {
             throw missing(name)
         }
-        guard found == shape else {
+        guard stored.shape == shape else {
             throw InputError(
-                "shape \(found) where the metadata asks for \(shape)", file: file.path,
-                field: stored, remedy: "the file is damaged")
+                "shape \(stored.shape) where the metadata asks for \(shape)", file: file.path,
+                field: storedName, remedy: "the file is damaged")
         }
-        var values = try file.floats(of: stored)
+        defer { stored.release() }
+        let values: [Float]
         if let heads = GGUFModel.permutedHeads(name, files.configuration) {
-            values = undoLlamaPermutation(
-                values, rows: shape[0], columns: shape.count > 1 ? shape[1] : 1, heads: heads)
-        }
-        if file.isQuantized { roundToBFloat16(&values) }
-        if shape.count == 1 { return .dense(try vector(values, shape)) }
-        if quantizes(name) { return try quantized(values, shape) }
-        let keepsFloat32 = !file.isQuantized && backend.precision == .float32
-        let tensor = try backend.tensor(keepsFloat32 ? .float32 : .bfloat16, shape)
-        if keepsFloat32 {
-            backend.write(values, to: tensor)
+            values = try UnpermutedTensor(stored, headCount: heads).floats()
         } else {
-            backend.write(values.map(bfloat16Bits), to: tensor)
+            values = try stored.floats()
         }
-        return .dense(tensor)
+        let isQuantized = GGUFModel.isQuantized(file)
+        if shape.count == 1 {
+            return .dense(
+                try vector(isQuantized ? values.map(FloatConversion.rounded) : values, shape))
+        }
+        let keepsFloat32 = !isQuantized && backend.precision == .float32
+        let dense = try backend.tensor(values, keepsFloat32 ? .float32 : .bfloat16, shape)
+        return quantizes(name) ? .nf4(try quantized(dense)) : .dense(dense)
+    }
+
+    private func quantized(_ dense: Tensor) throws -> NF4Matrix {
+        guard case .nf4(let doubleQuantized) = quantization else {
+            preconditionFailure("nothing to quantize to")
+        }
+        return try NF4.quantize(dense, doubleQuantized: doubleQuantized, on: pool)
     }
 
     private func quantizes(_ name: String) -> Bool {
