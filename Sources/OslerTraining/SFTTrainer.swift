@@ -276,3 +276,13 @@ extension TokenBatch {
             lengths: batch.sequenceLengths)
     }
 }
+
+extension SFTTrainer {
+    /// The entries logged so far.
+    package var logEntries: [JSON] { state.log }
+    /// The backend that holds the adapter.
+    package var adapterBackend: any Backend { model.backend }
+    package var hasEvalRows: Bool { !evalRows.isEmpty }
+    /// Steps done.
+    package var stepsDone: Int { state.step }
+}

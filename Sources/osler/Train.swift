@@ -54,7 +54,7 @@ struct Train: ParsableCommand {
     ) throws {
         let stop = StopSignal()
         var before: EvaluationResult?
-        if job.configuration.evaluatesOnStart, !trainer.evalRows.isEmpty, trainer.state.step == 0 {
+        if job.configuration.evaluatesOnStart, trainer.hasEvalRows, trainer.stepsDone == 0 {
             before = try trainer.evaluate()
             console.write("before training: \(before?.line ?? "")")
         }
