@@ -1,0 +1,2 @@
+/// All parts are there: `CPUBackend+Products`, `+Loss`, `+Elementwise`, `+Optimizer`, `+Attention`.
+extension CPUBackend: Backend {}
