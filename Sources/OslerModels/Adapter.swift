@@ -45,6 +45,11 @@ extension CausalLM {
         }
     }
 
+    /// An adapter whose values are still to be written.
+    package func attachUnfilled(_ configuration: LoRAConfiguration) throws {
+        try attach(configuration) { _, _ in }
+    }
+
     /// - Parameter fill: gives a new pair its values.
     func attach(
         _ configuration: LoRAConfiguration, fill: (String, LoRAPair) throws -> Void

@@ -9,7 +9,7 @@ extension CausalLM {
     ) throws -> Int {
         let backend = PlanningBackend(precision: precision, headWorkspace: headWorkspace)
         let model = try CausalLM.shapeOnly(configuration, backend: backend)
-        if let lora { try model.attach(lora) { _, _ in } }
+        if let lora { try model.attachUnfilled(lora) }
         let arena = try Arena(backend: backend, byteCount: 1 << 50)
         try body(model, arena)
         return arena.peak

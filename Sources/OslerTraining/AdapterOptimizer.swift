@@ -26,10 +26,10 @@ package final class AdapterOptimizer {
     }
 
     package struct Hyperparameters: Sendable, Equatable {
-        package var beta1: Float = 0.9
-        package var beta2: Float = 0.999
-        package var epsilon: Float = 1e-8
-        package var weightDecay: Float = 0
+        package var beta1 = 0.9
+        package var beta2 = 0.999
+        package var epsilon = 1e-8
+        package var weightDecay = 0.0
         package init() {}
     }
 
@@ -74,7 +74,7 @@ package final class AdapterOptimizer {
     /// One update of every parameter. Gradients are multiplied by `gradientScale` first.
     package func step(learningRate: Double, step: Int, gradientScale: Float) {
         let numbers = AdamWStep(
-            learningRate: Float(learningRate), beta1: hyperparameters.beta1,
+            learningRate: learningRate, beta1: hyperparameters.beta1,
             beta2: hyperparameters.beta2, epsilon: hyperparameters.epsilon,
             weightDecay: hyperparameters.weightDecay, step: step, gradientScale: gradientScale)
         for (parameter, state) in zip(parameters, states) {

@@ -24,7 +24,7 @@ package struct MemoryPlan: Sendable, Equatable {
     ) throws {
         let planner = PlanningBackend(precision: backend.precision)
         let shape = try CausalLM.shapeOnly(configuration, backend: planner)
-        try shape.attach(lora) { _, _ in }
+        try shape.attachUnfilled(lora)
         guard let adapter = shape.adapter else { preconditionFailure() }
         let parameters = adapter.parameterCount * 4
         let optimizer = try AdapterOptimizer(

@@ -28,7 +28,7 @@ package enum ProcessStatus {
     private static var usagePeak: Int {
         var usage = rusage()
         #if os(Linux)
-            getrusage(RUSAGE_SELF, &usage)
+            getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
         #else
             getrusage(RUSAGE_SELF, &usage)
         #endif

@@ -1,3 +1,4 @@
+internal import OslerModels
 internal import OslerCompute
 internal import OslerData
 internal import OslerFormats
@@ -17,11 +18,11 @@ extension SFTConfiguration {
         }
         t.optimizer = try optimizer(&reader) ?? t.optimizer
         let h = t.hyperparameters
-        t.hyperparameters.beta1 = try reader.number("adam_beta1").map { Float($0) } ?? h.beta1
-        t.hyperparameters.beta2 = try reader.number("adam_beta2").map { Float($0) } ?? h.beta2
-        t.hyperparameters.epsilon = try reader.number("adam_epsilon").map { Float($0) } ?? h.epsilon
+        t.hyperparameters.beta1 = try reader.number("adam_beta1") ?? h.beta1
+        t.hyperparameters.beta2 = try reader.number("adam_beta2") ?? h.beta2
+        t.hyperparameters.epsilon = try reader.number("adam_epsilon") ?? h.epsilon
         t.hyperparameters.weightDecay =
-            try reader.number("weight_decay").map { Float($0) } ?? h.weightDecay
+            try reader.number("weight_decay") ?? h.weightDecay
         t.maxGradientNorm = try reader.number("max_grad_norm") ?? t.maxGradientNorm
         if let name = try reader.string("loss_type") {
             guard let loss = LossKind(rawValue: name == "chunked_nll" ? "nll" : name) else {

@@ -1,3 +1,5 @@
+internal import OslerCompute
+internal import OslerData
 package import OslerFormats
 package import OslerModels
 

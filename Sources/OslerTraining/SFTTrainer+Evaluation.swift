@@ -1,3 +1,4 @@
+internal import OslerCompute
 package import OslerFormats
 package import OslerData
 package import OslerModels

@@ -6,12 +6,12 @@ import Testing
 
 /// Backends that every golden runs on.
 enum TestBackend: String, CaseIterable, CustomTestStringConvertible {
-    case reference
+    case reference, cpu
 
     func make(_ precision: Precision = .float32) throws -> any Backend {
         switch self {
         case .reference: ReferenceBackend(precision: precision)
-        //CPU
+        case .cpu: try CPUBackend(precision: precision, threads: 2)
         }
     }
     var testDescription: String { rawValue }

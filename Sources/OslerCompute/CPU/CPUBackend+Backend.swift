@@ -1,2 +1,0 @@
-/// All parts are there: `CPUBackend+Products`, `+Loss`, `+Elementwise`, `+Optimizer`, `+Attention`.
-extension CPUBackend: Backend {}
