@@ -48,7 +48,7 @@ struct ReferenceRun {
         options.accumulation = Int(number("gradient_accumulation_steps", 1))
         options.epochs = number("num_train_epochs", 3)
         options.learningRate = number("learning_rate", 2e-5)
-        options.hyperparameters.weightDecay = Float(number("weight_decay", 0))
+        options.hyperparameters.weightDecay = number("weight_decay", 0)
         options.maxGradientNorm = number("max_grad_norm", 1)
         options.loggingSteps = 1
         options.saveSteps = nil

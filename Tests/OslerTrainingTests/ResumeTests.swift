@@ -7,11 +7,11 @@ import Testing
 
 /// A run that is stopped anywhere and resumed equals one that never stopped, bit for bit.
 @Suite struct ResumeTests {
-    private static let logging: (inout TrainingOptions) -> Void = {
-        $0.loggingSteps = 3
-        $0.evalSteps = 4
-        $0.saveSteps = 1
-        $0.saveTotalLimit = 3
+    private static func logging(_ options: inout TrainingOptions) {
+        options.loggingSteps = 3
+        options.evalSteps = 4
+        options.saveSteps = 1
+        options.saveTotalLimit = 3
     }
 
     private func trainer(
