@@ -8,6 +8,7 @@ package struct MemoryPlan: Sendable, Equatable {
     package struct Item: Sendable, Equatable {
         package var name: String
         package var bytes: Int
+        package init(name: String, bytes: Int) { (self.name, self.bytes) = (name, bytes) }
     }
     package var items: [Item]
     package var total: Int { items.reduce(0) { $0 + $1.bytes } }

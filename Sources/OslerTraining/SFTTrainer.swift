@@ -12,7 +12,7 @@ package final class SFTTrainer {
     /// A row of a batch: one sequence, or the sequences of one pack.
     package typealias Row = [Example]
 
-    let model: CausalLM
+    package let model: CausalLM
     let options: TrainingOptions
     let plan: StepPlan
     let schedule: LearningRateSchedule

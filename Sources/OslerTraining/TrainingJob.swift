@@ -104,6 +104,11 @@ package final class TrainingJob {
         return largestBatches(slices.map { TokenBatch(eval.microBatch($0)) })
     }
 
+    /// How the sequences lie in the batches that need the most memory.
+    package var largestSequences: [SequenceTable] {
+        (largestTrainBatches + largestEvalBatches).map { SequenceTable(lengths: $0.lengths) }
+    }
+
     /// Bytes by category, before anything is loaded.
     package func plan(backend: any Backend, backendScratch: Int) throws -> MemoryPlan {
         try MemoryPlan(

@@ -21,8 +21,7 @@ final class Console {
     /// A line of results, even when quiet.
     func print(_ text: String) {
         endProgress()
-        fputs(text.hasSuffix("\n") ? text : text + "\n", stdout)
-        fflush(stdout)
+        put(text.hasSuffix("\n") ? text : text + "\n", on: STDOUT_FILENO)
     }
 
     /// A line of information.
@@ -32,14 +31,13 @@ final class Console {
 
     func note(_ text: String) {
         endProgress()
-        fputs("osler: note: \(text)\n", stderr)
+        put("osler: note: \(text)\n", on: STDERR_FILENO)
     }
 
     /// Overwrites the progress line.
     func progress(_ text: String) {
         guard showsProgress else { return }
-        fputs("\r\u{1B}[K" + text, stderr)
-        fflush(stderr)
+        put("\r\u{1B}[K" + text, on: STDERR_FILENO)
         progressShown = true
     }
 
@@ -49,9 +47,29 @@ final class Console {
 
     func endProgress() {
         guard progressShown else { return }
-        fputs("\r\u{1B}[K", stderr)
-        fflush(stderr)
+        put("\r\u{1B}[K", on: STDERR_FILENO)
         progressShown = false
+    }
+
+    /// Writes all of it at once, unbuffered; a reader that has gone ends the process quietly, as pipes do.
+    private func put(_ text: String, on file: Int32) {
+        var text = text
+        text.withUTF8 { bytes in
+            var rest = UnsafeRawBufferPointer(bytes)
+            while !rest.isEmpty {
+                let count = Self.write(file, rest)
+                guard count > 0 else { return }
+                rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+            }
+        }
+    }
+
+    private static func write(_ file: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
+        #if canImport(Glibc)
+            Glibc.write(file, bytes.baseAddress, bytes.count)
+        #else
+            Darwin.write(file, bytes.baseAddress, bytes.count)
+        #endif
     }
 
     /// Says what is being done while `body` does it.

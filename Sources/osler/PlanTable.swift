@@ -1,5 +1,6 @@
 internal import OslerCompute
 internal import OslerFormats
+internal import OslerModels
 internal import OslerTraining
 
 extension MemoryPlan {
@@ -30,6 +31,17 @@ extension MemoryPlan {
 }
 
 extension CPUBackend {
+    /// Scratch of the kernels for the run's largest batches: attention's, and the packed operands of products.
+    func scratchBytes(_ job: TrainingJob) -> Int {
+        let model = job.files.configuration
+        let attention = job.largestSequences.map {
+            attentionWorkspace(
+                sequences: $0, heads: model.heads, keyHeads: model.keyValueHeads,
+                width: model.headWidth, training: true)
+        }
+        return (attention.max() ?? 0) + productScratchBound
+    }
+
     /// The CPU as the configuration asks for it.
     static func make(_ configuration: SFTConfiguration) throws -> CPUBackend {
         try CPUBackend(precision: configuration.precision, threads: configuration.threads)

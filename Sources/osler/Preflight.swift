@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import OslerData
 internal import OslerFormats
 internal import OslerTraining
 
@@ -26,7 +27,7 @@ struct PreflightCommand: ParsableCommand {
         if json {
             console.print(report.json.serialized(indent: 2, ensureASCII: false))
         } else {
-            console.print(report.text(color: console.usesColor))
+            console.print(report.text(colour: console.usesColor))
         }
         try report.check()
     }

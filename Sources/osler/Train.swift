@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import OslerCompute
+internal import OslerData
 internal import OslerFormats
 internal import OslerTraining
 
@@ -34,10 +35,10 @@ struct Train: ParsableCommand {
             try TrainingJob(configuration)
         }
         let report = try job.preflight()
-        if !quiet { console.write(report.text(color: console.usesColor)) }
+        if !quiet { console.write(report.text(colour: console.usesColor)) }
         try report.check()
         let backend = try CPUBackend.make(configuration)
-        let plan = try job.plan(backend: backend, backendScratch: backend.scratchBytes)
+        let plan = try job.plan(backend: backend, backendScratch: backend.scratchBytes(job))
         console.write(plan.table)
         try plan.checkFits()
         let display = TrainingDisplay(console)
@@ -63,9 +64,31 @@ struct Train: ParsableCommand {
             throw ExitCode(130)
         }
         let folder = try job.saveAdapter(trainer)
-        console.write(summary: summary, trainer: trainer, before: before)
+        for line in summaryLines(summary, trainer, before) { console.print(line) }
         console.write(
             "memory: planned \(plan.total.mebibytes), peak measured \(ProcessStatus.peakResidentBytes.mebibytes)")
         console.write("adapter: \(folder)")
+    }
+
+    private func summaryLines(
+        _ summary: JSON.Object, _ trainer: SFTTrainer, _ before: EvaluationResult?
+    ) -> [String] {
+        func number(_ key: String) -> Double { summary[key]?.double ?? .nan }
+        var lines = [
+            "trained \(trainer.stepsDone) steps in \(number("train_runtime").clock), mean loss \(number("train_loss").fixed(4))"
+        ]
+        guard let last = trainer.logEntries.last(where: { $0["eval_nll"] != nil }) else {
+            return lines
+        }
+        let nll = last["eval_nll"]?.double ?? .nan
+        let perplexity = last["eval_perplexity"]?.double ?? .nan
+        if let before {
+            lines.append(
+                "held-out nll \(before.negativeLogLikelihood.fixed(4)) -> \(nll.fixed(4)), perplexity \(before.perplexity.fixed(3)) -> \(perplexity.fixed(3))"
+            )
+        } else {
+            lines.append("held-out nll \(nll.fixed(4)), perplexity \(perplexity.fixed(3))")
+        }
+        return lines
     }
 }

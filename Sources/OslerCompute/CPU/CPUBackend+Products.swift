@@ -106,3 +106,9 @@ extension ok_product {
         self.init(a: left, b: right, k: k, scale: product.scale)
     }
 }
+
+extension CPUBackend {
+    /// The most scratch that `multiply` takes: 8 MiB of packed rows (`PACKED_BYTES` in gemm.c), and the panels and sums
+    /// of each thread.
+    package var productScratchBound: Int { (9 << 20) + pool.threads * (2 << 20) }
+}
