@@ -76,7 +76,7 @@ package final class TrainingJob {
         return units.joined().map(\.ids.count).max() ?? 1
     }
 
-    /// Every micro-batch of training in the order of the run, or those that can't be smaller than any of them.
+    /// Those of the run's micro-batches that need the most memory.
     private var largestTrainBatches: [TokenBatch] {
         let options = options
         let plan = StepPlan(
@@ -87,12 +87,10 @@ package final class TrainingJob {
             let order = epochOrder(
                 count: train.units.count, epoch: epoch, seed: options.dataSeed ?? options.seed,
                 strategy: options.sampling)
-            largest = largestBatches(
-                largest
-                    + microBatchSlices(order, size: options.batchSize).map {
-                        TokenBatch(train.microBatch($0))
-                    })
-            if options.sampling == .sequential { break }
+            let steps = plan.totalSteps - epoch * plan.stepsPerEpoch
+            let batches = microBatchSlices(order, size: options.batchSize)
+                .prefix(steps * options.accumulation)
+            largest = largestBatches(largest + batches.map { TokenBatch(train.microBatch($0)) })
         }
         return largest
     }
