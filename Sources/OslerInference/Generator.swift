@@ -10,6 +10,8 @@ package final class Generator {
     package let usesAdapters: Bool
     private let cache: KeyValueCache
     private let arena: Arena
+    /// Tokens read so far, whose keys and values are kept.
+    package private(set) var ids: [Int32] = []
 
     /// - Parameter capacity: the most tokens of prompt and answer together.
     package init(_ model: CausalLM, capacity: Int, usesAdapters: Bool = true) throws {
@@ -24,26 +26,36 @@ package final class Generator {
         arena = try Arena(backend: backend, byteCount: bytes)
     }
 
-    /// Tokens read so far.
-    package var length: Int { cache.lengths[0] }
     package var capacity: Int { cache.capacity }
 
     /// Forgets everything after the first `length` tokens.
     package func rewind(to length: Int) {
-        precondition(length <= cache.lengths[0])
+        precondition(length <= ids.count)
+        ids.removeSubrange(length...)
         cache.lengths[0] = length
     }
 
-    /// Reads tokens and returns the logits `[V]` for the next one.
-    package func read(_ ids: [Int32]) throws -> [Float] {
-        precondition(!ids.isEmpty)
+    /// Makes `prompt` all that has been read, and returns the logits `[V]` for the token after it. What it has in
+    /// common with the tokens read before is not computed again.
+    package func restart(with prompt: [Int32]) throws -> [Float] {
+        let common = zip(ids, prompt).prefix { $0 == $1 }.count
+        // The last token is always read: its logits are not kept.
+        let kept = min(common, prompt.count - 1)
+        rewind(to: kept)
+        return try read(Array(prompt[kept...]))
+    }
+
+    /// Reads more tokens and returns the logits `[V]` for the next one.
+    package func read(_ newIDs: [Int32]) throws -> [Float] {
+        precondition(!newIDs.isEmpty && ids.count + newIDs.count <= capacity)
         var logits: [Float] = []
-        var rest = ids[...]
+        var rest = newIDs[...]
         while !rest.isEmpty {
             let piece = rest.prefix(Self.prefillTokens)
             rest = rest.dropFirst(piece.count)
             logits = try model.advance(
                 [(0, Array(piece))], cache: cache, usesAdapters: usesAdapters, arena: arena)
+            ids += piece
         }
         return logits
     }
@@ -56,16 +68,16 @@ package final class Generator {
         package var stopped = false
     }
 
-    /// Reads `prompt`, then draws tokens until a stop token, `maxNewTokens`, or the capacity.
+    /// Restarts with `prompt`, then draws tokens until a stop token, `maxNewTokens`, or the capacity.
     ///
-    /// - Parameter onToken: called with each token as it comes; return false to stop.
+    /// - Parameter onToken: called with each token as it comes, but not the stop token; return false to stop.
     package func generate(
         _ prompt: [Int32], maxNewTokens: Int, stop: Set<Int32>, sampling: SamplingOptions,
         onToken: (Int32) throws -> Bool = { _ in true }
     ) throws -> Output {
         var sampler = Sampler(sampling)
         var output = Output()
-        var logits = try read(prompt)
+        var logits = try restart(with: prompt)
         while output.ids.count < maxNewTokens {
             let id = sampler.next(logits)
             output.ids.append(id)
@@ -74,7 +86,9 @@ package final class Generator {
                 output.stopped = true
                 break
             }
-            guard try onToken(id), length < capacity, output.ids.count < maxNewTokens else { break }
+            guard try onToken(id), ids.count < capacity, output.ids.count < maxNewTokens else {
+                break
+            }
             logits = try read([id])
         }
         return output

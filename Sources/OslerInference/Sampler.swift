@@ -23,37 +23,77 @@ package struct Sampler: Sendable {
     private let options: SamplingOptions
     private var state: UInt64
 
+    private struct Candidate {
+        let id: Int32
+        /// Probability up to a factor.
+        let weight: Double
+    }
+
     package init(_ options: SamplingOptions) {
         self.options = options
         state = options.seed
     }
 
-    package mutating func next(_ logits: some RandomAccessCollection<Float>) -> Int32 {
+    package mutating func next(_ logits: [Float]) -> Int32 {
         guard options.temperature > 0 else { return Self.largest(logits) }
-        var candidates = logits.enumerated().map { (id: Int32($0.offset), logit: $0.element) }
-        candidates.sort { $0.logit != $1.logit ? $0.logit > $1.logit : $0.id < $1.id }
-        if let topK = options.topK { candidates = Array(candidates.prefix(max(1, topK))) }
-        let top = Double(candidates[0].logit)
-        var weights = candidates.map { exp((Double($0.logit) - top) / options.temperature) }
-        if options.topP < 1 {
-            let total = weights.reduce(0, +)
-            var sum = 0.0
-            let count = weights.firstIndex { weight in
-                sum += weight / total
-                return sum >= options.topP
-            }
-            weights = Array(weights.prefix((count ?? weights.count - 1) + 1))
+        var candidates = weighted(logits)
+        if let topK = options.topK, topK < candidates.count {
+            // Ties with the k-th.
+            candidates.sort(by: Self.precedes)
+            candidates.removeSubrange(max(1, topK)...)
         }
-        var draw = uniform() * weights.reduce(0, +)
-        for (index, weight) in weights.enumerated() {
-            draw -= weight
-            if draw < 0 { return candidates[index].id }
+        if options.topP < 1 { candidates = nucleus(candidates) }
+        var draw = uniform() * candidates.reduce(0) { $0 + $1.weight }
+        for candidate in candidates {
+            draw -= candidate.weight
+            if draw < 0 { return candidate.id }
         }
-        return candidates[weights.count - 1].id
+        // Rounding left a little of the sum; every candidate has a weight above zero.
+        return candidates.last?.id ?? Self.largest(logits)
+    }
+
+    /// Softmax without its divisor, of all logits or of those that are not below the k-th.
+    private func weighted(_ logits: [Float]) -> [Candidate] {
+        let top = Double(logits.max() ?? 0)
+        let floor = options.topK.map { Self.largest(max(1, $0), of: logits) } ?? -.infinity
+        var candidates: [Candidate] = []
+        for (index, logit) in logits.enumerated() where logit >= floor {
+            let weight = exp((Double(logit) - top) / options.temperature)
+            if weight > 0 { candidates.append(Candidate(id: Int32(index), weight: weight)) }
+        }
+        return candidates
+    }
+
+    /// The smallest set, most probable first, whose share reaches top-p (Holtzman et al. 2020).
+    private func nucleus(_ candidates: [Candidate]) -> [Candidate] {
+        let total = candidates.reduce(0) { $0 + $1.weight }
+        // All that weigh less than this are together less than 1 - p: they can't be in the set, and needn't be sorted.
+        let floor = (1 - options.topP) * total / Double(candidates.count)
+        let sorted = candidates.filter { $0.weight >= floor }.sorted(by: Self.precedes)
+        var sum = 0.0
+        let last = sorted.firstIndex { candidate in
+            sum += candidate.weight
+            return sum >= options.topP * total
+        }
+        return Array(sorted[...(last ?? sorted.count - 1)])
+    }
+
+    private static func precedes(_ a: Candidate, _ b: Candidate) -> Bool {
+        a.weight != b.weight ? a.weight > b.weight : a.id < b.id
+    }
+
+    /// The `count`-th largest value, by a sorted list of the largest so far.
+    private static func largest(_ count: Int, of values: [Float]) -> Float {
+        var largest: [Float] = []
+        for value in values where largest.count < count || value > largest[count - 1] {
+            if largest.count == count { largest.removeLast() }
+            largest.insert(value, at: largest.firstIndex { $0 < value } ?? largest.count)
+        }
+        return largest.last ?? -.infinity
     }
 
     /// The first of the largest.
-    static func largest(_ logits: some RandomAccessCollection<Float>) -> Int32 {
+    static func largest(_ logits: [Float]) -> Int32 {
         var best = (index: 0, value: -Float.infinity)
         for (index, value) in logits.enumerated() where value > best.value { best = (index, value) }
         return Int32(best.index)

@@ -1,4 +1,5 @@
 package import OslerCompute
+internal import OslerFormats
 
 extension CausalLM {
     /// Logits `[rows, V]` of chosen rows of a flattened batch, without a cache.
@@ -48,5 +49,23 @@ extension CausalLM {
         let logits = pass.arena.tensor(.float32, [rows.count, configuration.vocabularySize])
         backend.multiply([.forward(normed.output, head)], adding: nil, bias: nil, into: logits)
         return try backend.floats(logits)
+    }
+}
+
+extension CausalLM {
+    /// Lets sequences have `positions` tokens: the rotary tables grow when they are shorter.
+    ///
+    /// - Throws: when the model itself has fewer positions.
+    package func reservePositions(_ positions: Int) throws {
+        guard positions > rotary.positions else { return }
+        guard positions <= configuration.maxPositions else {
+            throw InputError(
+                "\(positions) tokens, the model has \(configuration.maxPositions) positions",
+                remedy: "give shorter sequences")
+        }
+        rotary = try RotaryTables(
+            configuration.rotary, headWidth: configuration.headWidth,
+            positions: min(configuration.maxPositions, max(positions, rotary.positions * 2)),
+            backend: backend)
     }
 }

@@ -13,7 +13,7 @@ package final class CausalLM {
     package let finalNorm: Tensor
     /// `[V, D]`; the embedding when tied.
     package let head: FrozenMatrix
-    package let rotary: RotaryTables
+    package internal(set) var rotary: RotaryTables
     package internal(set) var adapter: Adapter?
 
     package init(

@@ -55,7 +55,8 @@ package struct ModelLoader {
         }
     }
 
-    private func weight(_ name: String, _ shape: [Int]) throws -> FrozenMatrix {
+    /// One weight by transformers' name, in the form in which `load` would hold it.
+    package func weight(_ name: String, _ shape: [Int]) throws -> FrozenMatrix {
         switch files.weights {
         case .gguf(let file): return try weight(file, name, shape)
         case .safetensors(let store): return try weight(store, name, shape)

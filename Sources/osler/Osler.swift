@@ -5,7 +5,8 @@ internal import ArgumentParser
 struct Osler: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "osler",
-        abstract: "Fine-tunes reasoning language models with LoRA and QLoRA. Nothing leaves the machine.",
+        abstract:
+            "Fine-tunes reasoning language models with LoRA and QLoRA. Nothing leaves the machine.",
         discussion: """
             osler train recipes/quickstart.yaml
             osler generate --model MODEL --adapter ADAPTER --prompt "..."
@@ -14,6 +15,8 @@ struct Osler: ParsableCommand {
             """,
         version: "0.1.0",
         subcommands: [
-            Train.self, PreflightCommand.self, PlanCommand.self,
+            Train.self, PreflightCommand.self, PlanCommand.self, Generate.self, Chat.self,
+            Score.self, Merge.self, Quantize.self, Tokenize.self, Render.self, Split.self,
+            Inspect.self,
         ])
 }

@@ -1,3 +1,4 @@
+internal import ArgumentParser
 #if canImport(Glibc)
     internal import Glibc
 #elseif canImport(Darwin)
@@ -7,9 +8,11 @@ internal import Synchronization
 
 private let requested = Atomic<Bool>(false)
 
-/// SIGINT and SIGTERM ask the run to finish its step and save; a second one ends the process at once.
+/// SIGINT and SIGTERM ask the run to finish its step and save; a second one ends the process at once. A reader of its
+/// output that goes away doesn't stop it.
 struct StopSignal {
     init() {
+        signal(SIGPIPE, SIG_IGN)
         for number in [SIGINT, SIGTERM] {
             signal(number) { number in
                 if requested.exchange(true, ordering: .relaxed) { _exit(128 + number) }
@@ -18,4 +21,15 @@ struct StopSignal {
     }
 
     var isRequested: Bool { requested.load(ordering: .relaxed) }
+
+    /// - Throws: an exit code, when asked to stop: what was not kept yet is removed.
+    func check() throws {
+        if isRequested { throw ExitCode(130) }
+    }
+
+    /// Gives the signals their usual meaning back.
+    func end() {
+        for number in [SIGINT, SIGTERM, SIGPIPE] { signal(number, SIG_DFL) }
+        requested.store(false, ordering: .relaxed)
+    }
 }

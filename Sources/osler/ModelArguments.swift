@@ -1,0 +1,73 @@
+internal import ArgumentParser
+internal import OslerCompute
+internal import OslerData
+internal import OslerFormats
+internal import OslerModels
+internal import OslerTokenizers
+
+/// A model to run, and how.
+struct ModelArguments: ParsableArguments {
+    @Option(name: .shortAndLong, help: "A Hugging Face folder or a .gguf file.")
+    var model: String
+
+    @Option(name: .shortAndLong, help: "A folder with a PEFT LoRA adapter for the model.")
+    var adapter: String?
+
+    @Option(help: "What to compute in: bfloat16 or float32.")
+    var dtype: ComputeType = .bfloat16
+
+    @Flag(
+        name: .customLong("load-in-4bit"),
+        help: "Quantize the layers to NF4, as in QLoRA training.")
+    var loadIn4bit = false
+
+    @Option(help: "Use this many threads (default: one a core).")
+    var threads: Int?
+
+    func validate() throws {
+        if let threads, !(1...1024).contains(threads) {
+            throw ValidationError("--threads is \(threads), give a number from 1 to 1024")
+        }
+    }
+
+    /// Everything but the weights.
+    func open() throws -> OpenModel {
+        let files = try ModelFiles(model)
+        let tokenizer = try Tokenizer.load(model)
+        guard tokenizer.vocabularySize <= files.configuration.vocabularySize else {
+            throw InputError(
+                "the tokenizer has \(tokenizer.vocabularySize) entries, the model's embedding "
+                    + "\(files.configuration.vocabularySize)", file: model, field: "vocab_size",
+                remedy: "the tokenizer belongs to another model")
+        }
+        return OpenModel(files: files, context: try ChatContext(tokenizer: tokenizer))
+    }
+
+    /// The model with its adapter.
+    ///
+    /// - Parameter positions: the longest sequence that will be run.
+    func load(_ files: ModelFiles, positions: Int, _ console: Console) throws -> CausalLM {
+        let backend = try CPUBackend(precision: dtype.precision, threads: threads)
+        let quantizes = loadIn4bit && !files.isPrequantized
+        defer { console.endProgress() }
+        let model = try ModelLoader(
+            files, backend: backend,
+            quantization: quantizes ? .nf4(doubleQuantized: true) : .none,
+            progress: { console.progress("Loading the model", $0, $1) }
+        ).load(positions: min(positions, files.configuration.maxPositions))
+        if let adapter { try model.attachAdapter(from: adapter) }
+        return model
+    }
+}
+
+/// A model's description and tokenizer.
+struct OpenModel {
+    let files: ModelFiles
+    let context: ChatContext
+    var configuration: ModelConfiguration { files.configuration }
+}
+
+enum ComputeType: String, ExpressibleByArgument, CaseIterable {
+    case bfloat16, float32
+    var precision: Precision { self == .float32 ? .float32 : .bfloat16 }
+}
