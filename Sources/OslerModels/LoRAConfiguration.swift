@@ -36,7 +36,8 @@ package struct LoRAConfiguration: Sendable, Equatable {
         switch targets {
         case .allLinear: return true
         case .names(let names): return names.contains { module == $0 || module.hasSuffix("." + $0) }
-        case .pattern(let pattern): return try Self.matches(module, pattern, field: "target_modules")
+        case .pattern(let pattern):
+            return try Self.matches(module, pattern, field: "target_modules")
         }
     }
 
@@ -86,9 +87,10 @@ extension LoRAConfiguration {
         for key in ["use_dora", "fan_in_fan_out", "lora_bias", "use_qalora"] {
             try refuse(key) { $0.bool == false }
         }
-        for key in ["modules_to_save", "layers_to_transform", "layer_replication",
-            "trainable_token_indices", "target_parameters", "exclude_modules"]
-        {
+        for key in [
+            "modules_to_save", "layers_to_transform", "layer_replication",
+            "trainable_token_indices", "target_parameters", "exclude_modules",
+        ] {
             try refuse(key) { $0.array?.isEmpty ?? false }
         }
         guard let rank = json["r"]?.integer, rank > 0, rank <= 65536 else {
@@ -108,12 +110,14 @@ extension LoRAConfiguration {
             throw InputError(
                 "neither a list of names nor text", file: file, field: "target_modules")
         }
-        rankPattern = json["rank_pattern"]?.object?.pairs.compactMap { pair in
-            pair.value.integer.map { (pair.key, $0) }
-        } ?? []
-        alphaPattern = json["alpha_pattern"]?.object?.pairs.compactMap { pair in
-            pair.value.double.map { (pair.key, $0) }
-        } ?? []
+        rankPattern =
+            json["rank_pattern"]?.object?.pairs.compactMap { pair in
+                pair.value.integer.map { (pair.key, $0) }
+            } ?? []
+        alphaPattern =
+            json["alpha_pattern"]?.object?.pairs.compactMap { pair in
+                pair.value.double.map { (pair.key, $0) }
+            } ?? []
     }
 
     /// The small set of keys that every PEFT version since 0.5 reads. `modules` are the adapted modules.
@@ -150,7 +154,8 @@ extension LoRAConfiguration {
         case .names(let names): return .array(names.map { .string($0) })
         case .pattern(let pattern): return .string(pattern)
         case .allLinear:
-            let suffixes = Set(modules.compactMap { $0.split(separator: ".").last.map(String.init) })
+            let suffixes = Set(
+                modules.compactMap { $0.split(separator: ".").last.map(String.init) })
             return .array(suffixes.sorted().map { .string($0) })
         }
     }

@@ -20,7 +20,8 @@ package final class PlanningBackend: Backend, @unchecked Sendable {
         allocated += byteCount
         // Never read or written.
         return Storage(
-            base: UnsafeMutableRawPointer(bitPattern: 4096)!, byteCount: byteCount, release: { _ in })
+            base: UnsafeMutableRawPointer(bitPattern: 4096)!, byteCount: byteCount,
+            release: { _ in })
     }
     package func adopt(
         _ bytes: UnsafeRawBufferPointer, owner: any AnyObject & Sendable

@@ -112,7 +112,8 @@ extension WeightStore {
         guard state["shape"]?.array?.map(\.integer) == shape.map(Optional.some) else {
             throw refuse("shape", "not \(shape), as config.json asks for")
         }
-        guard let blockSize = state["blocksize"]?.integer, [32, 64, 128, 256, 512, 1024, 2048, 4096].contains(blockSize)
+        guard let blockSize = state["blocksize"]?.integer,
+            [32, 64, 128, 256, 512, 1024, 2048, 4096].contains(blockSize)
         else { throw refuse("blocksize", "not a block size of bitsandbytes") }
         let blocks = (shape[0] * shape[1] + blockSize - 1) / blockSize
         let codes = try part(

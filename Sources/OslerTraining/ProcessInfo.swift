@@ -43,7 +43,8 @@ package enum ProcessStatus {
             defer { fclose(file) }
             var line = [CChar](repeating: 0, count: 256)
             while fgets(&line, Int32(line.count), file) != nil {
-                let text = String(decoding: line.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+                let text = String(
+                    decoding: line.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
                 guard text.hasPrefix(key) else { continue }
                 return text.split(whereSeparator: { !$0.isNumber }).first.flatMap { Int($0) }
                     .map { $0 * 1024 }

@@ -67,7 +67,8 @@ extension SFTConfiguration {
         case nil: return steps.map { .steps($0) } ?? otherwise
         case "no"?: return .never
         case "epoch"?: return .epoch
-        case "steps"?: return .steps(steps ?? (stepsKey == "eval_steps" ? training.loggingSteps : 500))
+        case "steps"?:
+            return .steps(steps ?? (stepsKey == "eval_steps" ? training.loggingSteps : 500))
         case let other?:
             throw reader.error(strategyKey, "\"\(other)\" is not one of no, steps, epoch")
         }

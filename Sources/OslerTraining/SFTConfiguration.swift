@@ -101,7 +101,8 @@ extension SFTConfiguration {
         let type = try reader.string("bnb_4bit_quant_type")
         let double = try reader.bool("bnb_4bit_use_double_quant") ?? false
         let compute = try reader.string("bnb_4bit_compute_dtype")
-        if let compute, !["bfloat16", "torch.bfloat16", "float32", "torch.float32"].contains(compute)
+        if let compute,
+            !["bfloat16", "torch.bfloat16", "float32", "torch.float32"].contains(compute)
         {
             throw reader.error(
                 "bnb_4bit_compute_dtype", "\"\(compute)\" is not available",

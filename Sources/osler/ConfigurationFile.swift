@@ -30,7 +30,8 @@ enum ConfigurationFile {
     static func read(_ path: String) throws -> JSON.Object {
         let text = try FileSystem.readText(path)
         guard let node = try compose(text, file: path) else {
-            throw InputError("empty", file: path, remedy: "recipes/ has configurations to start from")
+            throw InputError(
+                "empty", file: path, remedy: "recipes/ has configurations to start from")
         }
         guard case .object(let object) = json(node) else {
             throw InputError("not a mapping of keys to values", file: path)

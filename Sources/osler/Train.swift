@@ -66,7 +66,8 @@ struct Train: ParsableCommand {
         let folder = try job.saveAdapter(trainer)
         for line in summaryLines(summary, trainer, before) { console.print(line) }
         console.write(
-            "memory: planned \(plan.total.mebibytes), peak measured \(ProcessStatus.peakResidentBytes.mebibytes)")
+            "memory: planned \(plan.total.mebibytes), peak measured \(ProcessStatus.peakResidentBytes.mebibytes)"
+        )
         console.write("adapter: \(folder)")
     }
 

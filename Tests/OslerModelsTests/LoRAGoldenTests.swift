@@ -114,7 +114,8 @@ import Testing
         }
         _ = try loss()
         let gradients = adapter.parameters.map { Array($0.gradient.elements(as: Float.self)) }
-        for (parameter, gradient) in zip(adapter.parameters, gradients) where parameter.name.contains("layers.1.") {
+        for (parameter, gradient) in zip(adapter.parameters, gradients)
+        where parameter.name.contains("layers.1.") {
             let values = parameter.value.elements(as: Float.self)
             let place = gradient.indices.max { abs(gradient[$0]) < abs(gradient[$1]) } ?? 0
             let kept = values[place]

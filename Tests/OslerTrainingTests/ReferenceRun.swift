@@ -26,7 +26,9 @@ struct ReferenceRun {
     /// What TRL's own preparation gave: ids and labels; packed rows hold several sequences.
     func rows() throws -> [SFTTrainer.Row] {
         try #require(json["prepared"]?.array).enumerated().map { index, row in
-            let ids = try #require(row["input_ids"]?.array).compactMap { $0.integer.map(Int32.init) }
+            let ids = try #require(row["input_ids"]?.array).compactMap {
+                $0.integer.map(Int32.init)
+            }
             let labels = try #require(row["labels"]?.array).compactMap(\.integer)
             let lengths = row["seq_lengths"]?.array?.compactMap(\.integer) ?? [ids.count]
             var start = 0
