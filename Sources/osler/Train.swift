@@ -24,10 +24,14 @@ struct Train: ParsableCommand {
     @Flag(help: "Print less: no preflight report, no progress line.")
     var quiet = false
 
+    @Flag(
+        help: "Print nothing but one JSON object at the end: steps with seconds, summary, memory.")
+    var json = false
+
     func run() throws {
         var configuration = try arguments.load()
         if resume { configuration.resumeFrom = "latest" }
-        let console = Console(quiet: quiet)
+        let console = Console(quiet: quiet || json)
         for key in configuration.withoutEffect {
             console.note("\(key) has no effect here and is ignored")
         }
@@ -35,7 +39,7 @@ struct Train: ParsableCommand {
             try TrainingJob(configuration)
         }
         let report = try job.preflight()
-        if !quiet { console.write(report.text(colour: console.usesColor)) }
+        if !console.quiet { console.write(report.text(colour: console.usesColor)) }
         try report.check()
         let backend = try CPUBackend.make(configuration)
         let plan = try job.plan(backend: backend, backendScratch: backend.scratchBytes(job))
@@ -47,11 +51,12 @@ struct Train: ParsableCommand {
             report: display.receive)
         console.endProgress()
         console.write(trainer.trainableLine)
-        try train(trainer, job, console, plan)
+        try train(trainer, job, console, display, plan)
     }
 
     private func train(
-        _ trainer: SFTTrainer, _ job: TrainingJob, _ console: Console, _ plan: MemoryPlan
+        _ trainer: SFTTrainer, _ job: TrainingJob, _ console: Console,
+        _ display: TrainingDisplay, _ plan: MemoryPlan
     ) throws {
         let stop = StopSignal()
         var before: EvaluationResult?
@@ -64,11 +69,29 @@ struct Train: ParsableCommand {
             throw ExitCode(130)
         }
         let folder = try job.saveAdapter(trainer)
+        if json { return console.print(self.json(summary, display, plan).serialized()) }
         for line in summaryLines(summary, trainer, before) { console.print(line) }
         console.write(
             "memory: planned \(plan.total.mebibytes), peak measured \(ProcessStatus.peakResidentBytes.mebibytes)"
         )
         console.write("adapter: \(folder)")
+    }
+
+    private func json(
+        _ summary: JSON.Object, _ display: TrainingDisplay, _ plan: MemoryPlan
+    ) -> JSON {
+        let steps = display.steps.map { step in
+            JSON.object([
+                "step": .integer(step.step), "loss": .number(step.loss),
+                "grad_norm": .number(step.gradientNorm), "tokens": .integer(step.tokens),
+                "seconds": .number(step.seconds),
+            ])
+        }
+        return .object([
+            "steps": .array(steps), "summary": .object(summary),
+            "planned_bytes": .integer(plan.total),
+            "peak_bytes": .integer(ProcessStatus.peakResidentBytes),
+        ])
     }
 
     private func summaryLines(

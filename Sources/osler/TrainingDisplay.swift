@@ -5,7 +5,9 @@ internal import OslerTraining
 /// Shows a run as it goes: a table row an entry of the log, and between them a line with speed and time left.
 final class TrainingDisplay {
     private let console: Console
-    private var last: StepReport?
+    /// Every step's report, in order.
+    private(set) var steps: [StepReport] = []
+    private var last: StepReport? { steps.last }
     private var tokens = 0
     private var seconds = 0.0
     private var totalSteps = 0
@@ -40,7 +42,7 @@ final class TrainingDisplay {
     }
 
     private func stepped(_ report: StepReport) {
-        last = report
+        steps.append(report)
         tokens += report.tokens
         seconds += report.seconds
         console.progress(

@@ -1,0 +1,142 @@
+import OslerFormats
+import OslerTestSupport
+import Testing
+
+/// Whatever is wrong with what the user gave: one clear line, exit code 1, nothing half-written.
+@Suite struct BadInputTests {
+    struct Case: Sendable, CustomTestStringConvertible {
+        let name: String
+        /// Parts of the one line.
+        let expected: [String]
+        var arguments: [String] = []
+        var change: @Sendable (Workplace) throws -> Void = { _ in }
+        var testDescription: String { name }
+    }
+
+    static let cases: [Case] = [
+        Case(
+            name: "missing model", expected: ["no-such", "no such file"],
+            arguments: ["base_model_name=no-such"]),
+        Case(
+            name: "missing data", expected: ["no-such.json"],
+            arguments: ["dataset_name=no-such.json"]),
+        Case(
+            name: "unknown key", expected: ["learning_rat", "did you mean learning_rate?"],
+            arguments: ["learning_rat=1"]),
+        Case(
+            name: "wrong value", expected: ["max_steps", "whole number"],
+            arguments: ["max_steps=many"]),
+        Case(
+            name: "unknown optimizer", expected: ["optim", "adamw_8bit"], arguments: ["optim=lion"]),
+        Case(
+            name: "fp4", expected: ["bnb_4bit_quant_type", "nf4"], arguments: ["load_in_4bit=true"]),
+        Case(
+            name: "no such layer", expected: ["target_modules", "q_proj"],
+            arguments: ["target_modules=[q_prj]"]),
+        Case(name: "fp16", expected: ["fp16", "bf16"], arguments: ["fp16=true"]),
+        Case(name: "other device", expected: ["device", "cuda"], arguments: ["device=cuda"]),
+        Case(
+            name: "unwritable folder", expected: ["/dev/null/out"],
+            arguments: ["output_dir=/dev/null/out"]),
+        Case(
+            name: "nothing to resume", expected: ["no checkpoint"],
+            arguments: ["resume_from_checkpoint=latest"]),
+        Case(
+            name: "malformed YAML", expected: ["run.yaml", "line 1"],
+            change: { try $0.edit("run.yaml") { "a: [1, 2\n" + $0 } }),
+        Case(
+            name: "malformed JSON", expected: ["rows.jsonl", "line 3"],
+            change: { place in
+                try place.edit("rows.jsonl") {
+                    $0.replacing("What does sign 2", with: "\" What does sign 2")
+                }
+            }),
+        Case(
+            name: "empty data", expected: ["rows.jsonl", "no rows"],
+            change: { try $0.write("", "rows.jsonl") }),
+        Case(
+            name: "row without a column", expected: ["rows.jsonl", "row 4", "Response"],
+            change: { place in
+                try place.edit("rows.jsonl") {
+                    $0.replacing("\"Response\": \"Rest 4.\"", with: "\"Answer\": 1")
+                }
+            }),
+        Case(
+            name: "unknown model type",
+            expected: ["config.json", "model_type", "llama, qwen2, qwen3"],
+            change: {
+                try $0.edit("model/config.json") { $0.replacing("\"llama\"", with: "\"mamba\"") }
+            }),
+        Case(
+            name: "wrong shape", expected: ["model.safetensors", "shape"],
+            change: { place in
+                try place.edit("model/config.json") {
+                    $0.replacing("\"intermediate_size\": 192", with: "\"intermediate_size\": 200")
+                }
+            }),
+        Case(
+            name: "tokenizer too large", expected: ["vocab_size", "tokenizer"],
+            change: { place in
+                try place.edit("model/config.json") {
+                    $0.replacing("\"vocab_size\": 512", with: "\"vocab_size\": 100")
+                }
+            }),
+        Case(
+            name: "cut weights", expected: ["model.safetensors"],
+            change: { try $0.cut("model/model.safetensors", to: 400_000) }),
+        Case(
+            name: "cut header", expected: ["model.safetensors"],
+            change: { try $0.cut("model/model.safetensors", to: 100) }),
+        Case(
+            name: "cut tokenizer", expected: ["tokenizer.json"],
+            change: { try $0.cut("model/tokenizer.json", to: 5000) }),
+        Case(
+            name: "cut configuration", expected: ["config.json"],
+            change: { try $0.cut("model/config.json", to: 50) }),
+        Case(
+            name: "too many threads", expected: ["threads"], arguments: ["threads=0"]),
+        Case(
+            name: "rows too long", expected: ["max_length"],
+            arguments: ["max_length=8"]),
+    ]
+
+    @Test(arguments: cases)
+    func `one line and exit code 1`(_ item: Case) throws {
+        let place = try Workplace()
+        try item.change(place)
+        let outcome = try osler(["train", place.configuration, "--quiet"] + item.arguments)
+        #expect(outcome.code == 1)
+        let lines = outcome.errors.split(separator: "\n")
+        #expect(lines.count == 1, "\(outcome.errors)")
+        for part in item.expected {
+            #expect(outcome.errors.contains(part), "\(part) in: \(outcome.errors)")
+        }
+        #expect(!FileSystem.exists(place.path + "/out/adapter_model.safetensors"))
+    }
+
+    @Test(arguments: [["train"], ["generate", "--model"], ["split", "--n", "x"], ["nonsense"]])
+    func `wrong usage is exit code 64`(arguments: [String]) throws {
+        #expect(try osler(arguments).code == 64)
+    }
+
+    @Test func `an adapter of another model is refused`() throws {
+        let place = try Workplace()
+        let outcome = try osler(
+            [
+                "score", "--model", Fixtures.path("model/qwen3"), "--adapter",
+                Fixtures.path("lora/qkvo"),
+            ],
+            input: "{\"ids\": [1, 2]}\n")
+        #expect(outcome.code == 1)
+        #expect(outcome.errors.split(separator: "\n").count == 1, "\(outcome.errors)")
+        withExtendedLifetime(place) {}
+    }
+
+    @Test func `ids beyond the vocabulary are refused`() throws {
+        let place = try Workplace()
+        let outcome = try osler(
+            ["score", "--model", place.model], input: "{\"ids\": [1, 5000]}\n")
+        #expect(outcome.code == 1)
+        #expect(outcome.errors.contains("5000"), "\(outcome.errors)")
+    }
+}
