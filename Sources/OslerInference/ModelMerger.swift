@@ -106,7 +106,7 @@ package struct ModelMerger {
             }
             let rounded = try backend.tensor(.bfloat16, weight.shape)
             backend.copy(values, to: rounded)
-            try write(rounded.bytes)
+            try rounded.withBytes(write)
             done += 1
             try progress(done, weights.count)
         }

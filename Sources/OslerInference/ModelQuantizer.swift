@@ -58,9 +58,9 @@ package struct ModelQuantizer {
             }
             guard let weight = byName[entry.name] else { return }
             if weight.module != nil {
-                try write(try quantized(weight).codes.bytes)
+                try quantized(weight).codes.withBytes(write)
             } else {
-                try write(try dense(weight).bytes)
+                try dense(weight).withBytes(write)
             }
             done += 1
             try progress(done, total)
@@ -147,16 +147,22 @@ private struct Scales {
 
     func write(_ part: Part, _ write: (UnsafeRawBufferPointer) throws -> Void) throws {
         switch part {
-        case .absmax: try write(absmax.bytes)
+        case .absmax: try absmax.withBytes(write)
         case .table: try Self.table.withUnsafeBytes(write)
         case .state: try state.withUnsafeBytes(write)
-        case .nestedAbsmax: if let nested { try write(nested.absmax.bytes) }
-        case .nestedTable: if let nested { try write(nested.table.bytes) }
+        case .nestedAbsmax: if let nested { try nested.absmax.withBytes(write) }
+        case .nestedTable: if let nested { try nested.table.withBytes(write) }
         }
     }
 }
 
 extension Tensor {
-    /// The elements' bytes; only for tensors of host backends, which must outlive their use.
-    var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: address, count: byteCount) }
+    /// Calls `body` with the elements' bytes; only for tensors of host backends. The memory lives as long as the call.
+    func withBytes<Result>(
+        _ body: (UnsafeRawBufferPointer) throws -> Result
+    ) rethrows -> Result {
+        try withExtendedLifetime(storage) {
+            try body(UnsafeRawBufferPointer(start: address, count: byteCount))
+        }
+    }
 }

@@ -117,7 +117,8 @@ extension Double {
 
     /// `2.00e-04`
     var scientific: String {
-        guard self != 0, isFinite else { return "\(self)" }
+        guard self != 0 else { return "0.00e+00" }
+        guard isFinite else { return "\(self)" }
         var (mantissa, exponent) = (magnitude, 0)
         while mantissa >= 10 { (mantissa, exponent) = (mantissa / 10, exponent + 1) }
         while mantissa < 1 { (mantissa, exponent) = (mantissa * 10, exponent - 1) }

@@ -42,15 +42,16 @@ import Testing
     @Test(.enabled(if: isThere, "needs models/ and ../shared"), arguments: ["base", "adapter"])
     func `log probabilities equal transformers'`(kind: String) throws {
         let cases = try JSON.parse(file: try #require(Fixtures.shared("generate/logprobs.json")))
-        let model = try loadModel(adapter: kind == "adapter")
+        let scorer = SequenceScorer(try loadModel(adapter: kind == "adapter"))
         var compared = 0
         for item in cases.array ?? [] where item["model"]?.string == kind {
             let prompt = try #require(item["prompt_ids"]?.array).compactMap(\.integer)
             let completion = try #require(item["completion_ids"]?.array).compactMap(\.integer)
-            let expected = try #require(item["logprobs"]?.array).compactMap {
+            let expected = try #require(item["completion_logprobs"]?.array).compactMap {
                 $0.double.map(Float.init)
             }
-            let found = try model.score((prompt + completion).map(Int32.init))
+            let found = try #require(
+                try scorer.score([(prompt + completion).map(Int32.init)]).first)
             #expect(GoldenDifference(found.suffix(expected.count), expected).absolute < 2e-3)
             compared += 1
         }
