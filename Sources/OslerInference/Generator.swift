@@ -1,4 +1,4 @@
-package import OslerCompute
+internal import OslerCompute
 package import OslerModels
 
 /// Continues token sequences with a model, keeping keys and values of what it has read.

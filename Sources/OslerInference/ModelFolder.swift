@@ -1,5 +1,5 @@
 package import OslerCompute
-package import OslerFormats
+internal import OslerFormats
 package import OslerModels
 
 /// What a Hugging Face model folder holds besides the weights: configuration and tokenizer.

@@ -1,5 +1,5 @@
 package import OslerCompute
-package import OslerFormats
+internal import OslerFormats
 
 extension Adapter {
     package static let weightsFile = "adapter_model.safetensors"

@@ -1,4 +1,4 @@
-package import OslerCompute
+internal import OslerCompute
 internal import OslerFormats
 
 extension CausalLM {

@@ -1,4 +1,4 @@
-package import OslerFormats
+internal import OslerFormats
 
 /// How a GGUF file's metadata and tensor names map onto transformers'.
 enum GGUFModel {

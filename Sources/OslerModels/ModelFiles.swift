@@ -1,4 +1,4 @@
-package import OslerCompute
+internal import OslerCompute
 package import OslerFormats
 
 /// A model on disk: a Hugging Face folder or a GGUF file.

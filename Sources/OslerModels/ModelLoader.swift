@@ -1,5 +1,5 @@
 package import OslerCompute
-package import OslerFormats
+internal import OslerFormats
 
 /// Turns a model on disk into a model on a backend.
 ///

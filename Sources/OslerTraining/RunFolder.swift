@@ -1,4 +1,4 @@
-package import OslerFormats
+internal import OslerFormats
 
 /// The folder of a run: `checkpoint-N/` folders and `metrics.jsonl`.
 package struct RunFolder: Sendable {

@@ -1,7 +1,7 @@
 internal import OslerCompute
 internal import OslerData
-package import OslerFormats
-package import OslerModels
+internal import OslerFormats
+internal import OslerModels
 
 extension SFTTrainer {
     private static let optimizerFile = "optimizer.safetensors"

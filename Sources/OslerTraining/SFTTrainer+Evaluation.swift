@@ -1,7 +1,7 @@
 internal import OslerCompute
-package import OslerFormats
-package import OslerData
-package import OslerModels
+internal import OslerFormats
+internal import OslerData
+internal import OslerModels
 #if canImport(Glibc)
     internal import Glibc
 #elseif canImport(Darwin)

@@ -1,6 +1,6 @@
 package import OslerCompute
 package import OslerData
-package import OslerFormats
+internal import OslerFormats
 package import OslerModels
 package import OslerTokenizers
 
