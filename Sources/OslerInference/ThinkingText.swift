@@ -1,24 +1,24 @@
 /// Marks what stands between `<think>` and `</think>` in streamed text, so that it can be shown dimmed. A tag may come in
 /// pieces: its beginning is held back until it is known to be one.
-struct ThinkingText {
-    struct Part: Equatable {
-        var text: String
-        var isThinking: Bool
+package struct ThinkingText: Sendable {
+    package struct Part: Sendable, Equatable {
+        package var text: String
+        package var isThinking: Bool
     }
 
-    private(set) var isThinking: Bool
+    package private(set) var isThinking: Bool
     private var held = ""
 
     /// - Parameter prompt: what the model goes on from; it may have opened the tag.
-    init(after prompt: String) {
+    package init(after prompt: String) {
         self.init()
         _ = push(prompt)
         _ = finish()
     }
 
-    init() { isThinking = false }
+    package init() { isThinking = false }
 
-    mutating func push(_ text: String) -> [Part] {
+    package mutating func push(_ text: String) -> [Part] {
         var rest = held + text
         held = ""
         var parts: [Part] = []
@@ -43,7 +43,7 @@ struct ThinkingText {
     }
 
     /// What is still held back at the end.
-    mutating func finish() -> [Part] {
+    package mutating func finish() -> [Part] {
         defer { held = "" }
         return held.isEmpty ? [] : [Part(text: held, isThinking: isThinking)]
     }
