@@ -189,11 +189,12 @@ int main(int argc, char **argv) {
                         {x, NULL, OK_BF16, k, false},
                         {w.dense, kind == WEIGHT_NF4 ? &w.nf4 : NULL,
                          kind == WEIGHT_F32 ? OK_F32 : OK_BF16, shape->in, !backward}, k, 1};
-                    ok_output output = {y, OK_BF16, n, NULL, OK_F32, 0, NULL, OK_F32};
+                    const ok_call call = {
+                        &product, 1, m, n, {y, OK_BF16, n, NULL, OK_F32, 0, NULL, OK_F32}};
                     double best = 1e9, best_processor = 1e9, total = 0;
                     for (int run = 0; run < 5 || (total < 0.3 && run < 1000); run++) {
                         double t = now(), processor = processor_now();
-                        ok_gemm(tile, pool, scratch, &product, 1, m, n, &output);
+                        ok_gemm(tile, pool, scratch, &call, 1);
                         t = now() - t;
                         processor = processor_now() - processor;
                         if (processor < best_processor) best_processor = processor;

@@ -102,5 +102,5 @@ static inline void attention_multiply(
     for (int row = 0; row < rows; row += tile->mr)
         tile->kernel(
             k, (const char *)a + (size_t)(row / tile->mr) * a_bytes, b, c + row * tile->nr,
-            (size_t)tile->nr, accumulate, (int)attention_min(tile->mr, rows - row));
+            (size_t)tile->nr, accumulate, (int)attention_min(tile->mr, rows - row), tile->nr);
 }

@@ -1,294 +1,499 @@
 /* Matrix products over packed tiles, the part that is the same for every instruction set.
  *
- * Weights stay as they are in their file, row-major; each task packs a panel of `nr` columns by PIECE values of k
- * (16 KB, half of the first-level cache) and runs it against all row panels of its chunk, which stream from the
- * second-level cache. So one copy serves x * W^T and dy * W, and NF4 costs its decoding once per chunk of rows.
- * A task owns its output tile and keeps its sums in scratch until the last product, then rounds once. k is cut at
- * multiples of PIECE and nowhere else, so neither rows, columns nor threads change a bit of a value. */
+ * Left operands are packed first, all calls' in one go and each once. Then every task takes a group of column panels
+ * of one call, packs these panels of the right operand (weights stay as they are in their file, so one copy serves
+ * x * W^T and dy * W; NF4 is decoded here), and runs them against all rows. A tile's sums stay in the first-level cache
+ * from the first value of k to the last, through all products, and are rounded and written once. Where the panels of
+ * all k don't fit the second-level cache they are packed in runs, with the sums in memory in between.
+ *
+ * k is cut at multiples of the tile's `piece` and nowhere else, so neither rows, columns, runs nor threads change a bit
+ * of a value.
+ *
+ * Tried before: tasks that packed 256 values of k for 264 rows at a time packed weights six times for 1440 rows and kept
+ * sums in the second-level cache: 23% of a training step's time went to packing and to writing results. */
 #include "gemm_tile.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#define PIECE 256
 #define BACKWARD_ROWS 32
-#define CHUNK_ROWS 264
-#define GROUP_PANELS 4
+#define DECODED_VALUES 256
 #define MAXIMUM_PRODUCTS 8
-/* Packed rows of A that are kept at a time, in bytes: part of the third-level cache. */
+#define MAXIMUM_CALLS 16
+#define MAXIMUM_PANELS 8
+#define MAXIMUM_SEGMENTS 32
+/* Packed rows of left operands that are kept at a time, in bytes: part of the third-level cache. */
 #define PACKED_BYTES (8u << 20)
+/* Packing right operands again is worth it from so many rows on, whatever their bytes. */
+#define LEAST_ROWS 264
+/* Packed panels of right operands that a task keeps: part of the second-level cache. */
+#define RUN_BYTES (384u << 10)
+/* Row panels that an item of packing takes. */
+#define PACK_PANELS 8
+/* Tasks a thread, so that threads end together. */
+#define TASKS_A_THREAD 8
+
+/* A left operand, packed: pieces of k outermost, so that the panels of one lie together. */
+typedef struct {
+    const ok_matrix *matrix;
+    size_t m, k;
+    size_t rows, row_panels, items;
+    char *packed;
+} operand;
+
+/* How a call is cut into tasks. */
+typedef struct plan {
+    const ok_call *call;
+    int operands[MAXIMUM_PRODUCTS];
+    size_t rows, row_panels, chunk_panels, chunks;
+    size_t column_panels, group_panels, groups;
+    bool one_run;
+} plan;
 
 typedef struct {
     const ok_tile *tile;
-    const ok_product *products;
-    const ok_output *output;
-    int count;
-    size_t n;
-    /* The rows of this block, and their panels, panels a chunk and chunks. */
-    size_t row, rows, row_panels, chunk_panels, chunks;
-    size_t column_panels, group_panels, groups;
-    char *packed[MAXIMUM_PRODUCTS];
-    size_t pack_items[MAXIMUM_PRODUCTS];
+    int threads;
+    /* The first row of this block. */
+    size_t row;
+    operand operands[MAXIMUM_CALLS * MAXIMUM_PRODUCTS];
+    int operand_count;
+    plan plans[MAXIMUM_CALLS];
+    int plan_count;
     char *thread_scratch;
-    size_t thread_bytes, panels_bytes, decoded_bytes, sums_bytes;
+    size_t thread_bytes, panels_bytes, decoded_bytes, tile_bytes;
 } job;
 
 static inline size_t least(size_t a, size_t b) { return a < b ? a : b; }
+static inline size_t most(size_t a, size_t b) { return a > b ? a : b; }
 static inline size_t ceiling(size_t a, size_t b) { return (a + b - 1) / b; }
 static inline size_t aligned(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
-static inline size_t pieces(size_t k) { return ceiling(k, PIECE); }
 
 static const void *element(const ok_matrix *matrix, size_t row, size_t column) {
     const size_t index = matrix->transposed ? column * matrix->ld + row : row * matrix->ld + column;
     return (const char *)matrix->data + index * ok_type_bytes(matrix->type);
 }
 
-/* The packed panel of A for one piece of k: pieces outermost, so that a chunk's panels lie together. */
-static char *packed_panel(const job *job, int product, size_t piece, size_t panel) {
-    const ok_tile *tile = job->tile;
-    const size_t k = job->products[product].k;
-    const int length = (int)least(PIECE, k - piece * PIECE);
-    return job->packed[product]
-        + piece * job->row_panels * ok_panel_bytes(tile, tile->mr, PIECE)
+// MARK: Left operands
+
+static char *packed_panel(const ok_tile *tile, const operand *a, size_t piece, size_t panel) {
+    const int length = (int)least((size_t)tile->piece, a->k - piece * (size_t)tile->piece);
+    return a->packed + piece * a->row_panels * ok_panel_bytes(tile, tile->mr, tile->piece)
         + panel * ok_panel_bytes(tile, tile->mr, length);
 }
-
-#define PACK_PANELS 8
 
 static void pack_task(void *context, size_t item, int thread) {
     (void)thread;
     const job *job = context;
-    int index = 0;
-    while (item >= job->pack_items[index]) item -= job->pack_items[index++];
-    const ok_product *product = &job->products[index];
-    const size_t runs = ceiling(job->row_panels, PACK_PANELS);
+    const ok_tile *tile = job->tile;
+    const operand *a = job->operands;
+    while (item >= a->items) item -= a++->items;
+    const size_t runs = ceiling(a->row_panels, PACK_PANELS);
     const size_t piece = item / runs, first = item % runs * PACK_PANELS;
-    const size_t k = piece * PIECE;
-    const int length = (int)least(PIECE, product->k - k);
-    const size_t mr = (size_t)job->tile->mr;
-    for (size_t panel = first; panel < least(first + PACK_PANELS, job->row_panels); panel++) {
-        const int count = (int)least(mr, job->rows - panel * mr);
-        const void *source = element(&product->a, job->row + panel * mr, k);
-        job->tile->pack_a(
-            source, product->a.type, product->a.ld, product->a.transposed, count, length,
-            packed_panel(job, index, piece, panel));
+    const size_t k = piece * (size_t)tile->piece, mr = (size_t)tile->mr;
+    const int length = (int)least((size_t)tile->piece, a->k - k);
+    for (size_t panel = first; panel < least(first + PACK_PANELS, a->row_panels); panel++)
+        tile->pack_a(
+            element(a->matrix, job->row + panel * mr, k), a->matrix->type, a->matrix->ld,
+            a->matrix->transposed, (int)least(mr, a->rows - panel * mr), length,
+            packed_panel(tile, a, piece, panel));
+}
+
+/* The place of a product's left operand among those to pack, each of which stands there once. */
+static int operand_index(job *job, const ok_matrix *matrix, size_t m, size_t k) {
+    for (int i = 0; i < job->operand_count; i++) {
+        const operand *other = &job->operands[i];
+        if (other->m == m && other->k == k && other->matrix->data == matrix->data
+            && other->matrix->type == matrix->type && other->matrix->ld == matrix->ld
+            && other->matrix->transposed == matrix->transposed)
+            return i;
     }
+    job->operands[job->operand_count] = (operand){.matrix = matrix, .m = m, .k = k};
+    return job->operand_count++;
 }
 
-typedef struct {
-    char *panels;
-    char *decoded;
-    float *sums, *more;
-} workspace;
+// MARK: Right operands
 
-static workspace thread_workspace(const job *job, int thread) {
-    char *base = job->thread_scratch + (size_t)thread * job->thread_bytes;
-    workspace own = {.panels = base, .decoded = base + job->panels_bytes};
-    own.sums = (float *)(void *)(own.decoded + job->decoded_bytes);
-    own.more = (float *)(void *)((char *)own.sums + job->sums_bytes);
-    return own;
-}
-
-/* What one task works on: a chunk of row panels and a group of column panels. */
-typedef struct {
+/* What one task works on: row panels and column panels of a call. */
+typedef struct part {
     size_t row_panel, row_panels;
     size_t column, columns, panels;
 } part;
 
-/* Packs [N, K] rows, panel by panel; an NF4 matrix is decoded to rows first. */
-static void pack_forward(
-    const job *job, const ok_matrix *b, const part *part, size_t k, int length, const workspace *own
-) {
-    const ok_tile *tile = job->tile;
+/* One piece of k of one product. */
+typedef struct {
+    const ok_matrix *b;
+    const operand *a;
+    size_t piece, k;
+    int length;
+    float scale;
+    /* Where its panels begin, and from one to the next. */
+    char *panels;
+    size_t panel_bytes;
+} segment;
+
+/* Packs [N, K] rows, panel by panel; an NF4 matrix is decoded to rows first, a few values of each at a time. */
+static void pack_forward(const ok_tile *tile, const part *part, const segment *segment, char *decoded) {
+    const ok_matrix *b = segment->b;
     const ok_type type = tile->bfloat16 ? OK_BF16 : OK_F32;
-    const size_t nr = (size_t)tile->nr, row_bytes = (size_t)length * ok_type_bytes(type);
-    char *panel = own->panels;
+    const size_t nr = (size_t)tile->nr;
     for (size_t j = 0; j < part->columns; j += nr) {
         const int count = (int)least(nr, part->columns - j);
-        if (b->nf4) {
+        char *panel = segment->panels + j / nr * segment->panel_bytes;
+        for (int k = 0; k < segment->length; k += DECODED_VALUES) {
+            const size_t length = least(DECODED_VALUES, (size_t)(segment->length - k));
+            const size_t at = segment->k + (size_t)k;
+            char *to = panel + ok_panel_bytes(tile, tile->nr, k);
+            if (!b->nf4) {
+                tile->pack_b(
+                    element(b, at, part->column + j), b->type, b->ld, true, count, (int)length, to);
+                continue;
+            }
             for (size_t row = 0; row < (size_t)count; row++)
                 tile->decode_nf4(
-                    b->nf4, (part->column + j + row) * b->ld + k, (size_t)length, type,
-                    own->decoded + row * row_bytes);
-            tile->pack_b(own->decoded, type, (size_t)length, true, count, length, panel);
-        } else {
-            const void *source = element(b, k, part->column + j);
-            tile->pack_b(source, b->type, b->ld, true, count, length, panel);
+                    b->nf4, (part->column + j + row) * b->ld + at, length, type,
+                    decoded + row * length * ok_type_bytes(type));
+            tile->pack_b(decoded, type, length, true, count, (int)length, to);
         }
-        panel += ok_panel_bytes(tile, tile->nr, length);
     }
 }
 
 /* Packs [K, N] rows, a few rows of the whole group at a time: a panel is narrower than a cache line, and rows a power
  * of two apart would push each other out before its neighbour is packed. */
-static void pack_backward(
-    const job *job, const ok_matrix *b, const part *part, size_t k, int length, const workspace *own
-) {
-    const ok_tile *tile = job->tile;
+static void pack_backward(const ok_tile *tile, const part *part, const segment *segment, char *decoded) {
+    const ok_matrix *b = segment->b;
     const ok_type type = tile->bfloat16 ? OK_BF16 : OK_F32;
     const size_t nr = (size_t)tile->nr;
-    const size_t panel_bytes = ok_panel_bytes(tile, tile->nr, length);
-    for (int p = 0; p < length; p += BACKWARD_ROWS) {
-        const int rows = length - p < BACKWARD_ROWS ? length - p : BACKWARD_ROWS;
-        ok_matrix dense = *b;
-        const void *source = NULL;
-        if (b->nf4) {
-            for (int row = 0; row < rows; row++)
+    for (int p = 0; p < segment->length; p += BACKWARD_ROWS) {
+        const int rows = (int)least(BACKWARD_ROWS, (size_t)(segment->length - p));
+        const size_t k = segment->k + (size_t)p;
+        ok_matrix dense = {decoded, NULL, type, part->columns, false};
+        if (b->nf4)
+            for (size_t row = 0; row < (size_t)rows; row++)
                 tile->decode_nf4(
-                    b->nf4, (k + (size_t)(p + row)) * b->ld + part->column, part->columns, type,
-                    own->decoded + (size_t)row * part->columns * ok_type_bytes(type));
-            dense = (ok_matrix){own->decoded, NULL, type, part->columns, false};
-            source = own->decoded;
-        } else {
-            source = element(b, k + (size_t)p, part->column);
-        }
+                    b->nf4, (k + row) * b->ld + part->column, part->columns, type,
+                    decoded + row * part->columns * ok_type_bytes(type));
+        else
+            dense = (ok_matrix){element(b, k, part->column), NULL, b->type, b->ld, false};
         for (size_t j = 0; j < part->columns; j += nr)
             tile->pack_b(
-                (const char *)source + j * ok_type_bytes(dense.type), dense.type, dense.ld, false,
+                element(&dense, 0, j), dense.type, dense.ld, false,
                 (int)least(nr, part->columns - j), rows,
-                own->panels + j / nr * panel_bytes + ok_panel_bytes(tile, tile->nr, p));
+                segment->panels + j / nr * segment->panel_bytes + ok_panel_bytes(tile, tile->nr, p));
     }
 }
 
-/* Sums of one product for a part, from zero. */
-static void run_product(
-    const job *job, int index, const part *part, float *sums, const workspace *own
+// MARK: Fetching ahead
+
+/* The next product and piece of it that a call has to sum. */
+typedef struct {
+    int product;
+    size_t k;
+} cursor;
+
+static bool at_end(const ok_call *call, cursor *at) {
+    while (at->product < call->count && at->k >= call->products[at->product].k)
+        *at = (cursor){at->product + 1, 0};
+    return at->product >= call->count;
+}
+
+/* Rows of a right operand that the next run will pack. They lie too far apart for the hardware to see them coming, so
+ * they are asked for while this run's tiles are computed. */
+typedef struct {
+    const ok_matrix *b;
+    size_t row, rows, column, columns;
+} ahead;
+
+static ahead ahead_of(const ok_call *call, cursor at, const part *part, size_t limit) {
+    if (at_end(call, &at)) return (ahead){0};
+    const ok_matrix *b = &call->products[at.product].b;
+    const size_t length = least(limit, call->products[at.product].k - at.k);
+    if (b->transposed) return (ahead){b, part->column, part->columns, at.k, length};
+    return (ahead){b, at.k, length, part->column, part->columns};
+}
+
+/* Asks for the share of one of `count` tiles. */
+static void fetch(const ahead *next, size_t tile, size_t count) {
+    const ok_matrix *b = next->b;
+    const size_t end = next->row + next->rows * (tile + 1) / count;
+    for (size_t row = next->row + next->rows * tile / count; row < end; row++) {
+        const size_t index = row * b->ld + next->column;
+        const char *from, *last;
+        if (b->nf4) {
+            const size_t block = ok_quotient(index, b->nf4->block_size);
+            from = (const char *)b->nf4->codes + index / 2;
+            last = from + next->columns / 2;
+            __builtin_prefetch(
+                b->nf4->absmax ? (const void *)(b->nf4->absmax + block)
+                               : (const void *)(b->nf4->absmax_codes + block),
+                0, 2);
+        } else {
+            from = (const char *)b->data + index * ok_type_bytes(b->type);
+            last = from + next->columns * ok_type_bytes(b->type);
+        }
+        for (; from < last; from += 64) __builtin_prefetch(from, 0, 2);
+    }
+}
+
+// MARK: Tasks
+
+typedef struct {
+    char *panels, *decoded;
+    float *tile, *more, *sums;
+} workspace;
+
+static workspace thread_workspace(const job *job, int thread) {
+    char *base = job->thread_scratch + (size_t)thread * job->thread_bytes;
+    workspace own = {.panels = base, .decoded = base + job->panels_bytes};
+    own.tile = (float *)(void *)(own.decoded + job->decoded_bytes);
+    own.more = (float *)(void *)((char *)own.tile + job->tile_bytes);
+    own.sums = (float *)(void *)((char *)own.more + job->tile_bytes);
+    return own;
+}
+
+/* Takes pieces while their panels fit, one at least. */
+static int take_run(
+    const job *job, const plan *plan, size_t panels, cursor *at, segment *segments, const workspace *own
 ) {
     const ok_tile *tile = job->tile;
-    const ok_product *product = &job->products[index];
-    const size_t mr = (size_t)tile->mr, nr = (size_t)tile->nr;
-    for (size_t piece = 0; piece < pieces(product->k); piece++) {
-        const size_t k = piece * PIECE;
-        const int length = (int)least(PIECE, product->k - k);
-        if (product->b.transposed) pack_forward(job, &product->b, part, k, length, own);
-        else pack_backward(job, &product->b, part, k, length, own);
-        const char *packed = packed_panel(job, index, piece, part->row_panel);
-        const size_t packed_bytes = ok_panel_bytes(tile, tile->mr, length);
-        const size_t panel_bytes = ok_panel_bytes(tile, tile->nr, length);
-        float *tile_sums = sums;
-        for (size_t panel = 0; panel < part->panels; panel++)
-            for (size_t i = 0; i < part->row_panels; i++, tile_sums += mr * nr) {
-                const size_t rows = job->rows - (part->row_panel + i) * mr;
-                tile->kernel(
-                    length, packed + i * packed_bytes, own->panels + panel * panel_bytes, tile_sums,
-                    nr, piece > 0, (int)least(mr, rows));
-            }
+    const size_t limit = job->panels_bytes;
+    size_t used = 0;
+    int count = 0;
+    while (count < MAXIMUM_SEGMENTS && !at_end(plan->call, at)) {
+        const ok_product *product = &plan->call->products[at->product];
+        const int length = (int)least((size_t)tile->piece, product->k - at->k);
+        const size_t panel_bytes = aligned(ok_panel_bytes(tile, tile->nr, length));
+        if (count > 0 && used + panels * panel_bytes > limit) break;
+        segments[count++] = (segment){
+            .b = &product->b, .a = &job->operands[plan->operands[at->product]],
+            .piece = at->k / (size_t)tile->piece, .k = at->k, .length = length,
+            .scale = product->scale, .panels = own->panels + used, .panel_bytes = panel_bytes};
+        used += panels * panel_bytes;
+        at->k += (size_t)length;
+    }
+    return count;
+}
+
+/* Adds a run's pieces to one tile of sums; the first of all is written. */
+static void run_tile(
+    const ok_tile *tile, const segment *segments, int count, bool started, size_t row_panel,
+    size_t column_panel, int rows, int columns, float *sums, float *more
+) {
+    const size_t nr = (size_t)tile->nr, values = (size_t)rows * nr;
+    for (int s = 0; s < count; s++, started = true) {
+        const segment *segment = &segments[s];
+        const void *a = packed_panel(tile, segment->a, segment->piece, row_panel);
+        const void *b = segment->panels + column_panel * segment->panel_bytes;
+        const bool plain = segment->scale == 1;
+        tile->kernel(
+            segment->length, a, b, plain || !started ? sums : more, nr, plain && started, rows,
+            columns);
+        if (plain) continue;
+        if (started) tile->combine(values, sums, 1, more, segment->scale);
+        else tile->combine(values, sums, segment->scale, NULL, 0);
     }
 }
 
-static void finish_part(const job *job, const part *part, const float *sums) {
-    const ok_tile *tile = job->tile;
-    const size_t mr = (size_t)tile->mr, nr = (size_t)tile->nr;
-    for (size_t i = 0; i < part->row_panels; i++) {
-        const size_t row = (part->row_panel + i) * mr;
-        for (size_t panel = 0; panel < part->panels; panel++)
-            tile->finish(
-                job->output, job->row + row, part->column + panel * nr,
-                (int)least(mr, job->rows - row), (int)least(nr, part->columns - panel * nr),
-                sums + (panel * part->row_panels + i) * mr * nr);
-    }
+static const plan *plan_of(const job *job, size_t *item) {
+    const plan *plan = job->plans, *end = plan + job->plan_count;
+    for (; plan < end && *item >= plan->chunks * plan->groups; plan++)
+        *item -= plan->chunks * plan->groups;
+    return plan < end ? plan : NULL;
+}
+
+static part part_of(const job *job, const plan *plan, size_t item) {
+    const size_t nr = (size_t)job->tile->nr;
+    part part = {.row_panel = item / plan->groups * plan->chunk_panels};
+    part.row_panels = least(plan->chunk_panels, plan->row_panels - part.row_panel);
+    part.column = item % plan->groups * plan->group_panels * nr;
+    part.columns = least(plan->group_panels * nr, plan->call->n - part.column);
+    part.panels = ceiling(part.columns, nr);
+    return part;
+}
+
+/* What this thread will likely read after the run before `at`: the next run, or the task that it will be handed. */
+static ahead next_reads(const job *job, const plan *plan, cursor at, const part *part, size_t item) {
+    const size_t piece = (size_t)job->tile->piece;
+    if (!at_end(plan->call, &at)) return ahead_of(plan->call, at, part, piece);
+    item += (size_t)job->threads;
+    const struct plan *other = plan_of(job, &item);
+    if (!other) return (ahead){0};
+    const struct part task = part_of(job, other, item);
+    return ahead_of(other->call, (cursor){0, 0}, &task, other->one_run ? SIZE_MAX : piece);
 }
 
 static void multiply_task(void *context, size_t item, int thread) {
     const job *job = context;
     const ok_tile *tile = job->tile;
     const workspace own = thread_workspace(job, thread);
-    const size_t nr = (size_t)tile->nr;
-    part part;
-    part.row_panel = item / job->groups * job->chunk_panels;
-    part.row_panels = least(job->chunk_panels, job->row_panels - part.row_panel);
-    part.column = item % job->groups * job->group_panels * nr;
-    part.columns = least(job->group_panels * nr, job->n - part.column);
-    part.panels = ceiling(part.columns, nr);
-    const size_t values = part.row_panels * part.panels * (size_t)tile->mr * nr;
-    if (job->count == 0) memset(own.sums, 0, values * sizeof(float));
-    for (int index = 0; index < job->count; index++) {
-        const float scale = job->products[index].scale;
-        float *sums = index == 0 ? own.sums : own.more;
-        if (job->products[index].k == 0) memset(sums, 0, values * sizeof(float));
-        run_product(job, index, &part, sums, &own);
-        if (index > 0) tile->combine(values, own.sums, 1, sums, scale);
-        else if (scale != 1) tile->combine(values, sums, scale, NULL, 0);
-    }
-    finish_part(job, &part, own.sums);
+    const size_t mr = (size_t)tile->mr, nr = (size_t)tile->nr;
+    size_t own_item = item;
+    const plan *plan = plan_of(job, &own_item);
+    const part part = part_of(job, plan, own_item);
+
+    segment segments[MAXIMUM_SEGMENTS];
+    cursor at = {0, 0};
+    bool started = false, last;
+    do {
+        const int count = take_run(job, plan, part.panels, &at, segments, &own);
+        last = at_end(plan->call, &at);
+        for (int s = 0; s < count; s++)
+            if (segments[s].b->transposed) pack_forward(tile, &part, &segments[s], own.decoded);
+            else pack_backward(tile, &part, &segments[s], own.decoded);
+        const ahead next = next_reads(job, plan, at, &part, item);
+        const size_t tiles = part.row_panels * part.panels;
+        for (size_t t = 0; t < tiles; t++) {
+            const size_t i = t / part.panels, j = t % part.panels, row = (part.row_panel + i) * mr;
+            const int rows = (int)least(mr, plan->rows - row);
+            const int columns = (int)least(nr, part.columns - j * nr);
+            float *sums = started || !last ? own.sums + t * mr * nr : own.tile;
+            if (next.b) fetch(&next, t, tiles);
+            if (count == 0) memset(sums, 0, mr * nr * sizeof(float));
+            run_tile(
+                tile, segments, count, started, part.row_panel + i, j, rows, columns, sums, own.more);
+            if (last)
+                tile->finish(
+                    &plan->call->output, job->row + row, part.column + j * nr, rows, columns, sums);
+        }
+        started = true;
+    } while (!last);
+}
+
+// MARK: Planning
+
+/* Bytes of the packed panels of one column panel, through all products. */
+static size_t panel_bytes(const ok_tile *tile, const ok_call *call) {
+    size_t bytes = 0;
+    for (int i = 0; i < call->count; i++)
+        bytes += aligned(ok_panel_bytes(tile, tile->nr, (int)call->products[i].k));
+    return bytes;
+}
+
+static double flops(const ok_call *call, size_t rows) {
+    double values = 0;
+    for (int i = 0; i < call->count; i++) values += (double)call->products[i].k;
+    return values * (double)rows * (double)call->n;
 }
 
 /* Decoding wants 32 values of a row at a time where columns lie along rows. */
-static size_t least_group(const job *job) {
-    for (int i = 0; i < job->count; i++)
-        if (job->products[i].b.nf4 && !job->products[i].b.transposed)
-            return ceiling(32, (size_t)job->tile->nr);
+static size_t least_group(const ok_tile *tile, const ok_call *call) {
+    for (int i = 0; i < call->count; i++)
+        if (call->products[i].b.nf4 && !call->products[i].b.transposed)
+            return ceiling(32, (size_t)tile->nr);
     return 1;
 }
 
-/* Cuts the block's output into tasks: enough of them to keep the threads level, no smaller than need be. */
-static void plan_tasks(job *job, int threads) {
-    const size_t wanted = threads > 1 ? 6 * (size_t)threads : 1;
-    size_t chunks = ceiling(job->rows, CHUNK_ROWS);
-    size_t group = least(GROUP_PANELS, job->column_panels);
-    while (group > least_group(job) && chunks * ceiling(job->column_panels, group) < wanted) group /= 2;
-    const size_t groups = ceiling(job->column_panels, group);
-    while (chunks * groups < wanted && job->row_panels / chunks > 4) chunks++;
-    job->group_panels = group;
-    job->groups = groups;
-    job->chunk_panels = ceiling(job->row_panels, chunks);
-    job->chunks = ceiling(job->row_panels, job->chunk_panels);
+/* As many column panels as fit with all of k, else the most and several runs; then as few as it takes for enough tasks. */
+static void plan_groups(const ok_tile *tile, plan *plan, double wanted) {
+    const ok_call *call = plan->call;
+    const size_t fitting = RUN_BYTES / most(panel_bytes(tile, call), 1);
+    plan->one_run = fitting >= 2;
+    size_t group = plan->one_run ? least(fitting, MAXIMUM_PANELS) : MAXIMUM_PANELS;
+    group = least(group, plan->column_panels);
+    const double panel = flops(call, plan->rows) / (double)plan->column_panels;
+    while (group > least_group(tile, call) && (double)group * panel > wanted) group = ceiling(group, 2);
+    plan->group_panels = group;
+    plan->groups = ceiling(plan->column_panels, group);
+    size_t chunks = 1;
+    while ((double)group * panel / (double)chunks > 1.5 * wanted && plan->row_panels / chunks > 8) chunks++;
+    plan->chunk_panels = ceiling(plan->row_panels, chunks);
+    plan->chunks = ceiling(plan->row_panels, plan->chunk_panels);
 }
 
-static void plan_scratch(job *job, int threads, ok_scratch *scratch) {
-    const ok_tile *tile = job->tile;
-    size_t packed_bytes = 0, offsets[MAXIMUM_PRODUCTS];
-    for (int i = 0; i < job->count; i++) {
-        offsets[i] = packed_bytes;
-        packed_bytes += pieces(job->products[i].k) * job->row_panels
-            * ok_panel_bytes(tile, tile->mr, PIECE);
-        job->pack_items[i] =
-            pieces(job->products[i].k) * ceiling(job->row_panels, PACK_PANELS);
+/* Finds the left operands, and the rows that are packed and multiplied at a time: as even as can be. */
+static size_t plan_operands(job *job, const ok_call *calls, int count) {
+    size_t row_bytes = 1, rows = 0;
+    job->operand_count = 0;
+    for (int c = 0; c < count; c++) {
+        rows = most(rows, calls[c].m);
+        for (int p = 0; p < calls[c].count; p++)
+            operand_index(job, &calls[c].products[p].a, calls[c].m, calls[c].products[p].k);
     }
-    packed_bytes = aligned(packed_bytes);
-    const size_t group_columns = job->group_panels * (size_t)tile->nr;
-    job->panels_bytes = job->group_panels * aligned(ok_panel_bytes(tile, tile->nr, PIECE));
-    const size_t decoded = PIECE * (size_t)tile->nr;
-    job->decoded_bytes = aligned(4 * (decoded > BACKWARD_ROWS * group_columns
-                                          ? decoded : BACKWARD_ROWS * group_columns));
-    job->sums_bytes = aligned(job->chunk_panels * (size_t)tile->mr * group_columns * 4);
+    for (int i = 0; i < job->operand_count; i++)
+        row_bytes += job->operands[i].k * (size_t)job->tile->element_bytes;
+    const size_t most_rows = most(PACKED_BYTES / row_bytes, LEAST_ROWS);
+    return ceiling(ceiling(rows, ceiling(rows, most_rows)), (size_t)job->tile->mr)
+        * (size_t)job->tile->mr;
+}
+
+static void plan_calls(job *job, const ok_call *calls, int count, size_t step, int threads) {
+    double total = 0;
+    job->plan_count = 0;
+    for (int c = 0; c < count; c++) {
+        const ok_call *call = &calls[c];
+        if (call->m <= job->row || call->n == 0) continue;
+        plan *plan = &job->plans[job->plan_count++];
+        plan->call = call;
+        plan->rows = least(step, call->m - job->row);
+        plan->row_panels = ceiling(plan->rows, (size_t)job->tile->mr);
+        plan->column_panels = ceiling(call->n, (size_t)job->tile->nr);
+        for (int p = 0; p < call->count; p++)
+            plan->operands[p] =
+                operand_index(job, &call->products[p].a, call->m, call->products[p].k);
+        total += flops(call, plan->rows);
+    }
+    const double wanted = threads > 1 ? total / (threads * TASKS_A_THREAD) : total + 1;
+    for (int i = 0; i < job->plan_count; i++) plan_groups(job->tile, &job->plans[i], wanted);
+}
+
+/* Returns the number of items that packing has. */
+static size_t plan_scratch(job *job, size_t step, int threads, ok_scratch *scratch) {
+    const ok_tile *tile = job->tile;
+    size_t packed_bytes = 0, items = 0, offsets[MAXIMUM_CALLS * MAXIMUM_PRODUCTS];
+    for (int i = 0; i < job->operand_count; i++) {
+        operand *a = &job->operands[i];
+        const size_t pieces = ceiling(a->k, (size_t)tile->piece);
+        a->rows = a->m > job->row ? least(step, a->m - job->row) : 0;
+        a->row_panels = ceiling(a->rows, (size_t)tile->mr);
+        a->items = pieces * ceiling(a->row_panels, PACK_PANELS);
+        items += a->items;
+        offsets[i] = packed_bytes;
+        packed_bytes +=
+            aligned(pieces * a->row_panels * ok_panel_bytes(tile, tile->mr, tile->piece));
+    }
+    size_t columns = 0, sums = 0;
+    for (int i = 0; i < job->plan_count; i++) {
+        const plan *plan = &job->plans[i];
+        const size_t group = plan->group_panels * (size_t)tile->nr;
+        columns = most(columns, group);
+        if (!plan->one_run) sums = most(sums, plan->chunk_panels * (size_t)tile->mr * group);
+    }
+    job->panels_bytes = RUN_BYTES;
+    job->decoded_bytes = aligned(
+        4 * most(DECODED_VALUES * (size_t)tile->nr, BACKWARD_ROWS * columns));
+    job->tile_bytes = aligned((size_t)(tile->mr * tile->nr) * 4);
     /* A page and a line apart, so that threads' scratch does not fall on the same cache sets. */
-    job->thread_bytes = job->panels_bytes + job->decoded_bytes + 2 * job->sums_bytes + 4096 + 64;
+    job->thread_bytes = job->panels_bytes + job->decoded_bytes + 2 * job->tile_bytes
+        + aligned(sums * 4) + 4096 + 64;
     char *memory =
         ok_scratch_reserve(scratch, packed_bytes + (size_t)threads * job->thread_bytes);
-    for (int i = 0; i < job->count; i++) job->packed[i] = memory + offsets[i];
+    for (int i = 0; i < job->operand_count; i++) job->operands[i].packed = memory + offsets[i];
     job->thread_scratch = memory + packed_bytes;
-}
-
-/* Rows that are packed and multiplied at a time. */
-static size_t block_rows(const job *job, size_t m) {
-    size_t row_bytes = 0;
-    for (int i = 0; i < job->count; i++)
-        row_bytes += job->products[i].k * (size_t)job->tile->element_bytes;
-    size_t rows = PACKED_BYTES / (row_bytes + 1);
-    rows = rows / CHUNK_ROWS * CHUNK_ROWS;
-    return least(m, rows < CHUNK_ROWS ? CHUNK_ROWS : rows);
+    return items;
 }
 
 void ok_gemm(
-    const ok_tile *tile, ok_pool *pool, ok_scratch *scratch, const ok_product *products,
-    int count, size_t m, size_t n, const ok_output *output
+    const ok_tile *tile, ok_pool *pool, ok_scratch *scratch, const ok_call *calls, int count
 ) {
-    if (m == 0 || n == 0) return;
-    if (count > MAXIMUM_PRODUCTS) abort();
+    if (count > MAXIMUM_CALLS) abort();
     const int threads = ok_pool_threads(pool);
-    job job = {.tile = tile, .products = products, .output = output, .count = count, .n = n};
-    job.column_panels = ceiling(n, (size_t)tile->nr);
-    const size_t step = block_rows(&job, m);
-    for (job.row = 0; job.row < m; job.row += step) {
-        job.rows = least(step, m - job.row);
-        job.row_panels = ceiling(job.rows, (size_t)tile->mr);
-        plan_tasks(&job, threads);
-        plan_scratch(&job, threads, scratch);
-        size_t items = 0;
-        for (int i = 0; i < count; i++) items += job.pack_items[i];
+    job job;
+    job.tile = tile;
+    job.threads = threads;
+    size_t rows = 0;
+    for (int c = 0; c < count; c++) {
+        if (calls[c].count > MAXIMUM_PRODUCTS) abort();
+        if (calls[c].n > 0) rows = most(rows, calls[c].m);
+    }
+    if (rows == 0) return;
+    const size_t step = plan_operands(&job, calls, count);
+    for (job.row = 0; job.row < rows; job.row += step) {
+        plan_calls(&job, calls, count, step, threads);
+        const size_t items = plan_scratch(&job, step, threads, scratch);
+        size_t tasks = 0;
+        for (int i = 0; i < job.plan_count; i++)
+            tasks += job.plans[i].chunks * job.plans[i].groups;
         ok_parallel(pool, items, pack_task, &job);
-        ok_parallel(pool, job.chunks * job.groups, multiply_task, &job);
+        ok_parallel(pool, tasks, multiply_task, &job);
     }
 }
 
@@ -318,7 +523,7 @@ void *ok_scratch_reserve(ok_scratch *scratch, size_t bytes) {
     if (bytes <= scratch->bytes) return scratch->memory;
     free(scratch->memory);
     scratch->bytes = (bytes + 4095) & ~(size_t)4095;
-    scratch->memory = aligned_alloc(64, scratch->bytes);
+    scratch->memory = aligned_alloc(4096, scratch->bytes);
     if (!scratch->memory) {
         fprintf(stderr, "osler: out of memory: %zu bytes of scratch for a kernel\n", bytes);
         abort();

@@ -71,8 +71,9 @@ static inline __attribute__((always_inline)) void kernel_rows(
 }
 
 static void kernel(
-    int k, const void *a, const void *b, float *c, size_t ldc, bool accumulate, int rows
+    int k, const void *a, const void *b, float *c, size_t ldc, bool accumulate, int rows, int columns
 ) {
+    (void)columns;
     switch (rows) {
     case 1: kernel_rows(1, k, a, b, c, ldc, accumulate); break;
     case 2: kernel_rows(2, k, a, b, c, ldc, accumulate); break;
@@ -193,7 +194,7 @@ static void finish(
 #define TILE(BF16, PACK_A, PACK_B)                                                                 \
     {                                                                                              \
         .isa = OK_ISA_AVX2, .bfloat16 = BF16, .mr = MR, .nr = NR, .k_step = 1, .element_bytes = 4, \
-        .pack_a = PACK_A, .pack_b = PACK_B, .kernel = kernel, .decode_nf4 = ok_decode_nf4_avx2,            \
+        .piece = 256, .pack_a = PACK_A, .pack_b = PACK_B, .kernel = kernel, .decode_nf4 = ok_decode_nf4_avx2,            \
         .combine = ok_combine_avx2, .finish = finish,                                                      \
     }
 const ok_tile ok_tile_avx2_f32 = TILE(false, pack_a_f32, pack_b_f32);

@@ -95,8 +95,9 @@ static inline void put4(float *to, f32x4 value, bool accumulate) {
 }
 
 static void kernel(
-    int k, const void *a_panel, const void *b_panel, float *c, size_t ldc, bool accumulate, int rows
+    int k, const void *a_panel, const void *b_panel, float *c, size_t ldc, bool accumulate, int rows, int columns
 ) {
+    (void)columns;
     const float *a = a_panel, *b = b_panel;
     f32x4 left[MR] = {0}, right[MR] = {0};
     for (int p = 0; p < k; p++, a += MR, b += NR) {
@@ -139,8 +140,9 @@ static void finish(
 #define TILE(ROUNDS, PACK_A, PACK_B)                                                         \
     {                                                                                        \
         .isa = OK_ISA_PORTABLE, .bfloat16 = ROUNDS, .mr = MR, .nr = NR, .k_step = 1,         \
-        .element_bytes = 4, .pack_a = PACK_A, .pack_b = PACK_B, .kernel = kernel,            \
-        .decode_nf4 = ok_decode_nf4_portable, .combine = combine, .finish = finish,          \
+        .element_bytes = 4, .piece = 256, .pack_a = PACK_A, .pack_b = PACK_B,               \
+        .kernel = kernel, .decode_nf4 = ok_decode_nf4_portable, .combine = combine,          \
+        .finish = finish,                                                                    \
     }
 const ok_tile ok_tile_portable_f32 = TILE(false, pack_a_f32, pack_b_f32);
 const ok_tile ok_tile_portable_bf16 = TILE(true, pack_a_bf16, pack_b_bf16);

@@ -7,7 +7,7 @@
  *
  * The micro-kernel's sum is one chain of fused multiply-adds over k for each output value, in order of k, from zero; an
  * accumulating call adds it to C. So cutting rows or columns into other tiles does not change a bit; cutting k does,
- * and products are cut at multiples of 256 always (which also keeps the error of long sums down).
+ * and products are cut at multiples of `piece` always (which also keeps the error of long sums down).
  *
  * In bfloat16 arithmetic operands are rounded to bfloat16 (nearest even) when packed. vdpbf16ps (AVX512BF16) flushes
  * denormal operands and results to zero and adds a pair's two products without rounding between; the others keep
@@ -28,13 +28,16 @@ struct ok_tile {
     int mr, nr;
     int k_step;
     int element_bytes;
+    /* Sums over k are cut at multiples of this, a multiple of 32. */
+    int piece;
     /* `count` <= mr rows and k columns of op(A): value (i, k) at source[i * ld + k], or [k * ld + i] transposed. */
     ok_pack pack_a;
     /* k rows and `count` <= nr columns of op(B): value (k, j) at source[k * ld + j], or [j * ld + k] transposed. */
     ok_pack pack_b;
-    /* c[i * ldc + j] (+)= sum over k of a * b for i < rows <= mr and all nr columns. */
+    /* c[i * ldc + j] (+)= sum over k of a * b for i < rows <= mr, j < columns <= nr; up to column nr c may hold
+     * anything afterwards. */
     void (*kernel)(
-        int k, const void *a, const void *b, float *c, size_t ldc, bool accumulate, int rows);
+        int k, const void *a, const void *b, float *c, size_t ldc, bool accumulate, int rows, int columns);
     /* Values start ..< start + count of the flattened matrix as bfloat16 or float32, row-major. */
     void (*decode_nf4)(const ok_nf4 *matrix, size_t start, size_t count, ok_type type, void *out);
     /* x = x * x_scale + y * y_scale, or x * x_scale without y. */

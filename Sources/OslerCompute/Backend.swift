@@ -35,14 +35,17 @@ package protocol Backend: AnyObject, Sendable {
 
     // MARK: Products
 
-    /// `output = sum of products + addend + bias`: `[M, N]`, float32 or bfloat16, rounded once.
+    /// Runs independent multiplications: no output may overlap an operand of another one, or its addend.
     ///
+    /// Each is `output = sum of products + addend + bias`: `[M, N]`, float32 or bfloat16, rounded
+    /// once.
     /// Every product is `scale * op(a) * op(b)` with `op(a)` `[M, K_i]` and `op(b)` `[K_i, N]`; in
     /// bfloat16 precision both operands are rounded to bfloat16 first (float32 operands too) and
-    /// `scale` is applied in float32 to that product's sum. `addend` `[M, N]` float32 or bfloat16
+    /// `scale` is applied in float32 to that product's sums. `addend` `[M, N]` float32 or bfloat16
     /// may be `output` itself. `bias` is `[N]`. 2 M N K flops a product. A product's sum runs over
-    /// K in an order that does not depend on M or on threads.
-    func multiply(_ products: [Product], adding addend: Tensor?, bias: Tensor?, into output: Tensor)
+    /// K in an order that does not depend on M or on threads. Those that have a left operand in
+    /// common share the work of rounding and packing it.
+    func multiply(_ multiplications: [Multiplication])
 
     // MARK: Layers
 
@@ -140,6 +143,30 @@ package protocol Backend: AnyObject, Sendable {
     /// bitsandbytes' 8-bit blockwise AdamW (Dettmers et al. 2022). States uint8 with float32 absmax
     /// per 256 values.
     func adamW8bit(_ parameter: Tensor, gradient: Tensor, state: Adam8bitState, step: AdamWStep)
+}
+
+extension Backend {
+    /// One multiplication alone.
+    package func multiply(
+        _ products: [Product], adding addend: Tensor?, bias: Tensor?, into output: Tensor
+    ) {
+        multiply([Multiplication(products, adding: addend, bias: bias, into: output)])
+    }
+}
+
+/// `output = sum of products + addend + bias`; see `Backend.multiply`.
+package struct Multiplication: Sendable {
+    package var products: [Product]
+    package var addend: Tensor?
+    package var bias: Tensor?
+    package var output: Tensor
+
+    package init(
+        _ products: [Product], adding addend: Tensor? = nil, bias: Tensor? = nil,
+        into output: Tensor
+    ) {
+        (self.products, self.addend, self.bias, self.output) = (products, addend, bias, output)
+    }
 }
 
 /// One term of `Backend.multiply`: `scale * op(a) * op(b)`.

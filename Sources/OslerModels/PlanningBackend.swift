@@ -33,9 +33,7 @@ package final class PlanningBackend: Backend, @unchecked Sendable {
     package func zero(_ tensor: Tensor) {}
     package func copy(_ source: Tensor, to destination: Tensor) {}
     package func synchronize() throws {}
-    package func multiply(
-        _ products: [Product], adding addend: Tensor?, bias: Tensor?, into output: Tensor
-    ) {}
+    package func multiply(_ multiplications: [Multiplication]) {}
     package func embed(ids: Tensor, table: Tensor, into output: Tensor) {}
     package func rmsNorm(
         _ input: Tensor, weight: Tensor, epsilon: Float, output: Tensor, inverseRMS: Tensor

@@ -21,7 +21,10 @@ extension ConformanceCase {
         for (m, n, k) in [(1, 1, 1), (8, 17, 33), (16, 130, 65), (33, 15, 1)] {
             cases += [weightGradient(m, n, k, .float32), weightGradient(m, n, k, .bfloat16)]
         }
-        cases += [inPlace(.float32), inPlace(.bfloat16), empty]
+        for form in MatrixForm.allCases {
+            cases += [forward(70, 300, 1300, form), backward(40, 290, 1100, form)]
+        }
+        cases += [inPlace(.float32), inPlace(.bfloat16), empty, several]
         return cases
     }
 
@@ -92,6 +95,28 @@ extension ConformanceCase {
             let y = try run.output(.float32, [5, 18])
             run.backend.multiply([], adding: addend, bias: bias, into: y)
             try run.record("output", y)
+        }
+    }
+
+    /// Several multiplications at once: some with a left operand in common, of different sizes and kinds.
+    private static var several: ConformanceCase {
+        ConformanceCase(.multiply, "several at once") { run in
+            let x = try run.normal(run.activation, [45, 66])
+            let (u, dy) = (try run.normal(run.activation, [45, 16]), try run.normal([45, 35]))
+            let (wide, narrow) = (try run.matrix(.bfloat16, 100, 66), try run.matrix(.nf4, 16, 66))
+            let up = try run.matrix(.float32, 100, 16)
+            let outputs = [
+                try run.output(run.activation, [45, 100]), try run.output(.float32, [45, 16]),
+                try run.output(.float32, [35, 16]),
+            ]
+            let (g, bias) = (try run.normal([35, 16]), try run.normal([100]))
+            run.backend.multiply([
+                Multiplication(
+                    [.forward(x, wide), .forward(u, up, scale: 2)], bias: bias, into: outputs[0]),
+                Multiplication([.forward(x, narrow, scale: -1)], into: outputs[1]),
+                Multiplication([.gradient(dy, u, scale: 0.5)], adding: g, into: outputs[2]),
+            ])
+            for output in outputs { try run.record("output \(output.shape)", output) }
         }
     }
 }

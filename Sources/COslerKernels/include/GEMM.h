@@ -62,8 +62,17 @@ void ok_scratch_destroy(ok_scratch *scratch);
 /* At least `bytes` bytes, aligned to 64; the same memory at each call, contents lost when it grows. */
 void *ok_scratch_reserve(ok_scratch *scratch, size_t bytes);
 
+/* One multiplication: `output` [m, n] is the sum of `count` products with its addend and bias. */
+typedef struct ok_call {
+    const ok_product *_Nullable products;
+    int count;
+    size_t m, n;
+    ok_output output;
+} ok_call;
+
+/* Runs independent multiplications together: a left operand that several of them have is packed once, and threads wait
+ * for each other once. No output may overlap an operand of another call. */
 void ok_gemm(
-    const ok_tile *tile, ok_pool *pool, ok_scratch *scratch, const ok_product *_Nullable products,
-    int count, size_t m, size_t n, const ok_output *output);
+    const ok_tile *tile, ok_pool *pool, ok_scratch *scratch, const ok_call *calls, int count);
 
 #pragma clang assume_nonnull end

@@ -69,12 +69,15 @@ extension CPUBackend {
                 data: weight.rows(start..<start + count).address, nf4: nil,
                 type: weight.kernelType, ld: width, transposed: false)
             var product = ok_product(a: a, b: b, k: count, scale: scale)
-            var target = ok_output(
+            let target = ok_output(
                 data: output.address, type: OK_F32, ld: width,
                 addend: start > 0 ? UnsafeRawPointer(output.address) : nil, addend_type: OK_F32,
                 addend_ld: width, bias: nil, bias_type: OK_F32)
-            ok_gemm(
-                tile, pool.handle, productScratch, &product, 1, output.rowCount, width, &target)
+            withUnsafePointer(to: &product) {
+                var call = ok_call(
+                    products: $0, count: 1, m: output.rowCount, n: width, output: target)
+                ok_gemm(tile, pool.handle, productScratch, &call, 1)
+            }
         }
     }
 

@@ -1,40 +1,59 @@
 internal import COslerKernels
 
 extension CPUBackend {
-    package func multiply(
-        _ products: [Product], adding addend: Tensor?, bias: Tensor?, into output: Tensor
-    ) {
-        let (m, n) = (output.rowCount, output.columns)
-        precondition(products.count <= 8, "a sum of more than 8 products")
-        if let addend {
-            precondition(addend.shape == output.shape, "addend \(addend.shape) to \(output.shape)")
-        }
-        if let bias { precondition(bias.count == n, "bias \(bias.shape) for \(output.shape)") }
-        withMatrices(products, m: m, n: n) { products in
-            var target = ok_output(
-                data: output.address, type: output.kernelType, ld: n, addend: addend?.address,
-                addend_type: addend?.kernelType ?? OK_F32, addend_ld: n, bias: bias?.address,
-                bias_type: bias?.kernelType ?? OK_F32)
-            ok_gemm(
-                tile, pool.handle, productScratch, products.baseAddress,
-                Int32(products.count), m, n, &target)
+    /// What the kernels take at a time (`MAXIMUM_CALLS` in gemm.c).
+    private static var callsAtOnce: Int { 16 }
+
+    package func multiply(_ multiplications: [Multiplication]) {
+        for start in stride(from: 0, to: multiplications.count, by: Self.callsAtOnce) {
+            run(multiplications[start..<min(start + Self.callsAtOnce, multiplications.count)])
         }
     }
 
-    /// The products as the kernels take them, after checking that they make `[m, n]`.
-    private func withMatrices(
-        _ products: [Product], m: Int, n: Int, _ body: (UnsafeBufferPointer<ok_product>) -> Void
-    ) {
+    private func run(_ multiplications: ArraySlice<Multiplication>) {
+        let products = multiplications.flatMap(\.products)
         withUnsafeTemporaryAllocation(of: ok_nf4.self, capacity: max(products.count, 1)) { nf4 in
-            withUnsafeTemporaryAllocation(of: ok_product.self, capacity: max(products.count, 1)) {
-                for (i, product) in products.enumerated() {
-                    nf4.initializeElement(at: i, to: ok_nf4(product.b))
-                    let kernel = ok_product(product, nf4: nf4.baseAddress! + i, m: m, n: n)
-                    $0.initializeElement(at: i, to: kernel)
+            for (i, product) in products.enumerated() {
+                nf4.initializeElement(at: i, to: ok_nf4(product.b))
+            }
+            var kernels: [ok_product] = []
+            for one in multiplications {
+                for product in one.products {
+                    kernels.append(
+                        ok_product(
+                            product, nf4: nf4.baseAddress! + kernels.count, m: one.output.rowCount,
+                            n: one.output.columns))
                 }
-                body(UnsafeBufferPointer(rebasing: $0[..<products.count]))
+            }
+            kernels.withUnsafeBufferPointer { kernels in
+                var first = 0
+                let calls = multiplications.map { one in
+                    defer { first += one.products.count }
+                    return ok_call(one, products: kernels.baseAddress.map { $0 + first })
+                }
+                ok_gemm(tile, pool.handle, productScratch, calls, Int32(calls.count))
             }
         }
+    }
+}
+
+extension ok_call {
+    fileprivate init(_ one: Multiplication, products: UnsafePointer<ok_product>?) {
+        let (m, n) = (one.output.rowCount, one.output.columns)
+        precondition(one.products.count <= 8, "a sum of more than 8 products")
+        if let addend = one.addend {
+            precondition(
+                addend.shape == one.output.shape, "addend \(addend.shape) to \(one.output.shape)")
+        }
+        if let bias = one.bias {
+            precondition(bias.count == n, "bias \(bias.shape) for \(one.output.shape)")
+        }
+        self.init(
+            products: products, count: Int32(one.products.count), m: m, n: n,
+            output: ok_output(
+                data: one.output.address, type: one.output.kernelType, ld: n,
+                addend: one.addend?.address, addend_type: one.addend?.kernelType ?? OK_F32,
+                addend_ld: n, bias: one.bias?.address, bias_type: one.bias?.kernelType ?? OK_F32))
     }
 }
 

@@ -1,5 +1,11 @@
 extension ReferenceBackend {
-    package func multiply(
+    package func multiply(_ multiplications: [Multiplication]) {
+        for one in multiplications {
+            sum(one.products, adding: one.addend, bias: one.bias, into: one.output)
+        }
+    }
+
+    private func sum(
         _ products: [Product], adding addend: Tensor?, bias: Tensor?, into output: Tensor
     ) {
         let (m, n) = (output.rowCount, output.columns)
