@@ -1,11 +1,21 @@
 package import OslerCompute
 
-/// What of the forward pass is kept for backward.
-package enum Checkpointing: Sendable {
+/// What of the forward pass is kept for backward. The results are the same bits.
+package enum Checkpointing: Sendable, Equatable {
     /// Everything.
     case none
     /// Each block's input; the rest is computed again (Chen et al. 2016).
     case block
+    /// Everything of so many blocks, the last ones; of the others their input.
+    case keeping(Int)
+
+    package func keptBlocks(of blocks: Int) -> Int {
+        switch self {
+        case .none: blocks
+        case .block: 0
+        case .keeping(let count): min(count, blocks)
+        }
+    }
 }
 
 extension CausalLM {
@@ -25,17 +35,19 @@ extension CausalLM {
                 arena: arena, dropout: dropout)
             var states = [embed(batch.ids, pass)]
             for _ in blocks { states.append(arena.tensor(.float32, states[0].shape)) }
+            let gradient = arena.tensor(.float32, states[0].shape)
             let kept = KeptBlocks()
+            let firstKept = max(
+                firstAdapted, blocks.count - checkpointing.keptBlocks(of: blocks.count))
             for (index, block) in blocks.enumerated() {
                 let mark = arena.used
                 let saved = block.forward(states[index], into: states[index + 1], pass)
-                if checkpointing == .none {
-                    kept.push(saved)
+                if index >= firstKept {
+                    kept.push(saved, mark: mark)
                 } else {
                     arena.release(to: mark)
                 }
             }
-            let gradient = arena.tensor(.float32, states[0].shape)
             let rows = try lossAndGradient(
                 batch, hidden: states[blocks.count], loss: loss, scale: scale, gradient: gradient,
                 pass)
@@ -45,19 +57,20 @@ extension CausalLM {
         }
     }
 
+    /// Below this block nothing is trained.
+    private var firstAdapted: Int { blocks.firstIndex { $0.hasAdapter } ?? blocks.count }
+
     private func backward(
         _ gradient: Tensor, states: [Tensor], kept: KeptBlocks, _ pass: Pass
     ) {
-        let first = blocks.firstIndex { $0.hasAdapter } ?? blocks.count
+        let first = firstAdapted
         for index in blocks.indices.reversed() where index >= first {
-            let block = blocks[index]
-            pass.arena.scope {
-                let saved =
-                    kept.pop() ?? block.forward(states[index], into: nil, pass)
-                block.backward(
-                    gradient, input: states[index], needsInputGradient: index > first,
-                    consuming: saved, pass)
-            }
+            let mark = kept.lastMark ?? pass.arena.used
+            let saved = kept.pop() ?? blocks[index].forward(states[index], into: nil, pass)
+            blocks[index].backward(
+                gradient, input: states[index], needsInputGradient: index > first,
+                consuming: saved, pass)
+            pass.arena.release(to: mark)
         }
     }
 
@@ -121,16 +134,23 @@ extension CausalLM {
     }
 }
 
-/// The blocks' saved states when nothing is recomputed.
+/// The saved states of the blocks that are not computed again, and where their memory begins.
 private final class KeptBlocks {
     private final class Box {
         var saved: DecoderBlock.Saved?
-        init(_ saved: consuming DecoderBlock.Saved) { self.saved = consume saved }
+        let mark: Int
+        init(_ saved: consuming DecoderBlock.Saved, mark: Int) {
+            self.saved = consume saved
+            self.mark = mark
+        }
         func take() -> DecoderBlock.Saved? { saved.take() }
     }
     private var boxes: [Box] = []
 
-    func push(_ saved: consuming DecoderBlock.Saved) { boxes.append(Box(saved)) }
+    func push(_ saved: consuming DecoderBlock.Saved, mark: Int) {
+        boxes.append(Box(saved, mark: mark))
+    }
+    var lastMark: Int? { boxes.last?.mark }
     func pop() -> DecoderBlock.Saved? { boxes.popLast()?.take() }
 }
 

@@ -10,17 +10,13 @@ package struct DecoderBlock: Sendable {
     package let epsilon: Float
 
     package struct Saved: ~Copyable {
-        let attentionInput: Normed
+        /// Of the attention's norm and the feed-forward layer's, float32 `[T]`. Their outputs are cheaper to compute
+        /// again than to keep.
+        let inverseRMS: Tensor
+        let mlpInverseRMS: Tensor
         let middle: Tensor
-        let mlpInput: Normed
         let attention: SelfAttention.Saved
         let mlp: GatedMLP.Saved
-    }
-
-    /// A norm's output `[T, D]` and its statistics `[T]`.
-    struct Normed {
-        let output: Tensor
-        let inverseRMS: Tensor
     }
 
     /// - Parameters:
@@ -30,14 +26,18 @@ package struct DecoderBlock: Sendable {
         _ input: Tensor, into output: Tensor?, cache: KeyValueCache.Layer? = nil,
         _ pass: Pass
     ) -> Saved {
-        let middle = pass.arena.tensor(.float32, input.shape)
-        let attentionInput = normed(input, weight: attentionNorm, pass)
+        let arena = pass.arena
+        let middle = arena.tensor(.float32, input.shape)
+        let inverseRMS = arena.tensor(.float32, [input.rowCount])
+        let mlpInverseRMS = arena.tensor(.float32, [input.rowCount])
         let attentionSaved = attention.forward(
-            attentionInput.output, residual: input, into: middle, cache: cache, pass)
-        let mlpInput = normed(middle, weight: mlpNorm, pass)
-        let mlpSaved = mlp.forward(mlpInput.output, residual: middle, into: output, pass)
+            { normed(input, weight: attentionNorm, inverseRMS: inverseRMS, pass) },
+            residual: input, into: middle, cache: cache, pass)
+        let mlpSaved = mlp.forward(
+            { normed(middle, weight: mlpNorm, inverseRMS: mlpInverseRMS, pass) },
+            residual: middle, into: output, pass)
         return Saved(
-            attentionInput: attentionInput, middle: middle, mlpInput: mlpInput,
+            inverseRMS: inverseRMS, mlpInverseRMS: mlpInverseRMS, middle: middle,
             attention: attentionSaved, mlp: mlpSaved)
     }
 
@@ -51,38 +51,43 @@ package struct DecoderBlock: Sendable {
     ) {
         let arena = pass.arena
         let mark = arena.used
+        let (middle, inverseRMS, mlpInverseRMS) =
+            (saved.middle, saved.inverseRMS, saved.mlpInverseRMS)
         let mlpTerms = mlp.backward(
-            gradient, input: saved.mlpInput.output, consuming: saved.mlp, pass)
+            gradient, input: { normed(middle, weight: mlpNorm, inverseRMS: mlpInverseRMS, pass) },
+            consuming: saved.mlp, pass)
         addNormGradient(
-            mlpTerms, input: saved.middle, saved: saved.mlpInput, weight: mlpNorm, to: gradient,
-            pass)
+            mlpTerms, input: middle, weight: mlpNorm, inverseRMS: mlpInverseRMS, to: gradient, pass)
         arena.release(to: mark)
         let terms = attention.backward(
-            gradient, input: saved.attentionInput.output, consuming: saved.attention, pass)
+            gradient, input: { normed(input, weight: attentionNorm, inverseRMS: inverseRMS, pass) },
+            consuming: saved.attention, pass)
         if needsInputGradient {
             addNormGradient(
-                terms, input: input, saved: saved.attentionInput, weight: attentionNorm,
-                to: gradient, pass)
+                terms, input: input, weight: attentionNorm, inverseRMS: inverseRMS, to: gradient,
+                pass)
         }
         arena.release(to: mark)
     }
 
-    private func normed(_ input: Tensor, weight: Tensor, _ pass: Pass) -> Normed {
+    /// Activation type `[T, D]`; writes the statistics too.
+    private func normed(
+        _ input: Tensor, weight: Tensor, inverseRMS: Tensor, _ pass: Pass
+    ) -> Tensor {
         let output = pass.arena.activation(input.shape)
-        let inverseRMS = pass.arena.tensor(.float32, [input.rowCount])
         pass.backend.rmsNorm(
             input, weight: weight, epsilon: epsilon, output: output, inverseRMS: inverseRMS)
-        return Normed(output: output, inverseRMS: inverseRMS)
+        return output
     }
 
     private func addNormGradient(
-        _ terms: InputGradientTerms, input: Tensor, saved: Normed, weight: Tensor,
+        _ terms: InputGradientTerms, input: Tensor, weight: Tensor, inverseRMS: Tensor,
         to gradient: Tensor, _ pass: Pass
     ) {
         let normedGradient = pass.arena.tensor(.float32, gradient.shape)
         terms.write(to: normedGradient, pass)
         pass.backend.rmsNormBackward(
-            normedGradient, input: input, weight: weight, inverseRMS: saved.inverseRMS,
+            normedGradient, input: input, weight: weight, inverseRMS: inverseRMS,
             accumulating: true, inputGradient: gradient)
     }
 }

@@ -9,46 +9,50 @@ package struct GatedMLP: Sendable {
     package struct Saved: ~Copyable {
         let gate: Tensor
         let up: Tensor
-        let activated: Tensor
-        let gateSaved: Linear.Saved
-        let upSaved: Linear.Saved
-        let downSaved: Linear.Saved
+        let inputSaved: Projections.Saved
+        let downSaved: Projections.Saved
     }
 
     /// `result = residual + mlp(input)`.
-    /// - Parameter result: nil in recomputation: backward doesn't need the down projection's output.
+    /// - Parameters:
+    ///   - input: gives the normed hidden states `[T, D]`, activation type.
+    ///   - result: nil in recomputation: backward doesn't need the down projection's output.
     package func forward(
-        _ input: Tensor, residual: Tensor, into result: Tensor?, _ pass: Pass
+        _ input: () -> Tensor, residual: Tensor, into result: Tensor?, _ pass: Pass
     ) -> Saved {
-        let shape = [input.rowCount, gate.outputWidth]
-        let gated = pass.arena.activation(shape)
-        let raised = pass.arena.activation(shape)
-        let activated = pass.arena.activation(shape)
-        let gateSaved = gate.forward(input, into: gated, pass)
-        let upSaved = up.forward(input, into: raised, pass)
-        pass.backend.swiglu(gate: gated, up: raised, output: activated)
-        let downSaved = down.forward(activated, adding: residual, into: result, pass)
-        return Saved(
-            gate: gated, up: raised, activated: activated, gateSaved: gateSaved, upSaved: upSaved,
-            downSaved: downSaved)
+        let rows = residual.rowCount
+        let gated = pass.arena.activation([rows, gate.outputWidth])
+        let raised = pass.arena.activation([rows, up.outputWidth])
+        let inputSaved = Projections([gate, up]).forward(
+            input, rows: rows, into: [gated, raised], pass)
+        let downSaved = Projections([down]).forward(
+            { activated(gated, raised, pass) }, rows: rows, adding: residual, into: [result], pass)
+        return Saved(gate: gated, up: raised, inputSaved: inputSaved, downSaved: downSaved)
     }
 
-    /// Adds to the adapters' gradients and returns the terms of the gradient of `input`.
+    /// Adds to the adapters' gradients and returns the terms of the gradient of the input.
+    /// - Parameter input: asked for only when the gate or the up projection has an adapter.
     package func backward(
-        _ resultGradient: Tensor, input: Tensor, consuming saved: consuming Saved,
+        _ resultGradient: Tensor, input: () -> Tensor, consuming saved: consuming Saved,
         _ pass: Pass
     ) -> InputGradientTerms {
-        let activatedGradient = pass.arena.activation(saved.activated.shape)
-        down.backward(
-            resultGradient, input: saved.activated, consuming: saved.downSaved, pass
+        let activatedGradient = pass.arena.activation(saved.gate.shape)
+        let (gated, raised) = (saved.gate, saved.up)
+        Projections([down]).backward(
+            [resultGradient], input: { activated(gated, raised, pass) },
+            consuming: saved.downSaved, pass
         ).write(to: activatedGradient, pass)
         // In place: nothing after this reads the gate's and the up projection's outputs.
         pass.backend.swigluBackward(
-            activatedGradient, gate: saved.gate, up: saved.up, gateGradient: saved.gate,
-            upGradient: saved.up)
-        let gateTerms = gate.backward(
-            saved.gate, input: input, consuming: saved.gateSaved, pass)
-        let upTerms = up.backward(saved.up, input: input, consuming: saved.upSaved, pass)
-        return gateTerms + upTerms
+            activatedGradient, gate: gated, up: raised, gateGradient: gated, upGradient: raised)
+        return Projections([gate, up]).backward(
+            [gated, raised], input: input, consuming: saved.inputSaved, pass)
+    }
+
+    /// Cheaper to compute again than to keep.
+    private func activated(_ gate: Tensor, _ up: Tensor, _ pass: Pass) -> Tensor {
+        let output = pass.arena.activation(gate.shape)
+        pass.backend.swiglu(gate: gate, up: up, output: output)
+        return output
     }
 }

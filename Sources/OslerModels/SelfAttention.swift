@@ -29,10 +29,8 @@ package struct SelfAttention: Sendable {
         let logSumExp: Tensor
         let queryNorm: HeadNorm?
         let keyNorm: HeadNorm?
-        let querySaved: Linear.Saved
-        let keySaved: Linear.Saved
-        let valueSaved: Linear.Saved
-        let outputSaved: Linear.Saved
+        let inputSaved: Projections.Saved
+        let outputSaved: Projections.Saved
     }
 
     /// A per-head norm's input and statistics.
@@ -45,19 +43,22 @@ package struct SelfAttention: Sendable {
 
     /// `result = residual + attention(input) W_o`.
     /// - Parameters:
-    ///   - input: the normed hidden states `[T, D]`, activation type.
+    ///   - input: gives the normed hidden states `[T, D]`, activation type.
     ///   - cache: keys and values of earlier tokens; the new ones are stored there and attention reads from there.
     package func forward(
-        _ input: Tensor, residual: Tensor, into result: Tensor, cache: KeyValueCache.Layer? = nil,
-        _ pass: Pass
+        _ input: () -> Tensor, residual: Tensor, into result: Tensor,
+        cache: KeyValueCache.Layer? = nil, _ pass: Pass
     ) -> Saved {
-        let (arena, backend, tokens) = (pass.arena, pass.backend, input.rowCount)
+        let (arena, backend, tokens) = (pass.arena, pass.backend, residual.rowCount)
         let q = arena.activation([tokens, heads, headWidth])
         let k = arena.activation([tokens, keyValueHeads, headWidth])
         let v = arena.activation([tokens, keyValueHeads, headWidth])
-        let querySaved = query.forward(input, into: q.reshaped([tokens, query.outputWidth]), pass)
-        let keySaved = key.forward(input, into: k.reshaped([tokens, key.outputWidth]), pass)
-        let valueSaved = value.forward(input, into: v.reshaped([tokens, value.outputWidth]), pass)
+        let inputSaved = inputProjections.forward(
+            input, rows: tokens,
+            into: [
+                q.reshaped([tokens, query.outputWidth]), k.reshaped([tokens, key.outputWidth]),
+                v.reshaped([tokens, value.outputWidth]),
+            ], pass)
         let (rotatedQuery, queryNormSaved) = rotate(q, norm: queryNorm, pass)
         let (rotatedKey, keyNormSaved) = rotate(k, norm: keyNorm, pass)
 
@@ -71,25 +72,26 @@ package struct SelfAttention: Sendable {
         backend.attention(
             query: rotatedQuery, key: allKeys, value: allValues, sequences: pass.sequences,
             scale: scale, output: attended, logSumExp: logSumExp)
-        let outputSaved = output.forward(
-            attended.reshaped([tokens, output.inputWidth]), adding: residual, into: result, pass)
+        let outputSaved = Projections([output]).forward(
+            { attended.reshaped([tokens, output.inputWidth]) }, rows: tokens, adding: residual,
+            into: [result], pass)
         return Saved(
             query: rotatedQuery, key: rotatedKey, value: v, attended: attended,
             logSumExp: logSumExp, queryNorm: queryNormSaved, keyNorm: keyNormSaved,
-            querySaved: querySaved, keySaved: keySaved, valueSaved: valueSaved,
-            outputSaved: outputSaved)
+            inputSaved: inputSaved, outputSaved: outputSaved)
     }
 
-    /// Adds to the adapters' gradients and returns the terms of the gradient of `input`.
+    /// Adds to the adapters' gradients and returns the terms of the gradient of the input.
+    /// - Parameter input: asked for only when a projection of it has an adapter.
     package func backward(
-        _ resultGradient: Tensor, input: Tensor, consuming saved: consuming Saved,
+        _ resultGradient: Tensor, input: () -> Tensor, consuming saved: consuming Saved,
         _ pass: Pass
     ) -> InputGradientTerms {
-        let (arena, backend, tokens) = (pass.arena, pass.backend, input.rowCount)
+        let (arena, backend, tokens) = (pass.arena, pass.backend, resultGradient.rowCount)
         let attendedGradient = arena.activation([tokens, heads, headWidth])
-        output.backward(
-            resultGradient, input: saved.attended.reshaped([tokens, output.inputWidth]),
-            consuming: saved.outputSaved, pass
+        let attended = saved.attended.reshaped([tokens, output.inputWidth])
+        Projections([output]).backward(
+            [resultGradient], input: { attended }, consuming: saved.outputSaved, pass
         ).write(to: attendedGradient.reshaped([tokens, output.inputWidth]), pass)
 
         let dq = arena.activation([tokens, heads, headWidth])
@@ -102,17 +104,15 @@ package struct SelfAttention: Sendable {
         let queryGradient = rotateBackward(dq, norm: queryNorm, saved: saved.queryNorm, pass)
         let keyGradient = rotateBackward(dk, norm: keyNorm, saved: saved.keyNorm, pass)
 
-        let queryTerms = query.backward(
-            queryGradient.reshaped([tokens, query.outputWidth]), input: input,
-            consuming: saved.querySaved, pass)
-        let keyTerms = key.backward(
-            keyGradient.reshaped([tokens, key.outputWidth]), input: input,
-            consuming: saved.keySaved, pass)
-        let valueTerms = value.backward(
-            dv.reshaped([tokens, value.outputWidth]), input: input, consuming: saved.valueSaved,
-            pass)
-        return queryTerms + keyTerms + valueTerms
+        return inputProjections.backward(
+            [
+                queryGradient.reshaped([tokens, query.outputWidth]),
+                keyGradient.reshaped([tokens, key.outputWidth]),
+                dv.reshaped([tokens, value.outputWidth]),
+            ], input: input, consuming: saved.inputSaved, pass)
     }
+
+    private var inputProjections: Projections { Projections([query, key, value]) }
 
     /// Norm (where there is one) and rotation of `[T, heads, h]`; in place when there is no norm.
     private func rotate(

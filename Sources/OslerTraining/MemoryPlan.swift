@@ -11,6 +11,9 @@ package struct MemoryPlan: Sendable, Equatable {
         package init(name: String, bytes: Int) { (self.name, self.bytes) = (name, bytes) }
     }
     package var items: [Item]
+    /// Blocks that backward computes again, of all.
+    package var recomputedBlocks: Int
+    package var blocks: Int
     package var total: Int { items.reduce(0) { $0 + $1.bytes } }
 
     /// - Parameters:
@@ -23,6 +26,8 @@ package struct MemoryPlan: Sendable, Equatable {
         trainBatches: [TokenBatch], evalBatches: [TokenBatch], positions: Int,
         backend: any Backend, backendScratch: Int
     ) throws {
+        blocks = configuration.layers
+        recomputedBlocks = blocks - options.checkpointing.keptBlocks(of: blocks)
         let planner = PlanningBackend(precision: backend.precision)
         let shape = try CausalLM.shapeOnly(configuration, backend: planner)
         try shape.attachUnfilled(lora)

@@ -53,10 +53,30 @@ package enum ProcessStatus {
         }
     #endif
 
-    /// Memory that this machine could still give, in bytes; nil when it won't say.
+    #if os(Linux)
+        /// What the control group of a container still allows (version 2); nil without a limit.
+        private static var controlGroupBytes: Int? {
+            func read(_ name: String) -> Int? {
+                guard let file = fopen("/sys/fs/cgroup/" + name, "r") else { return nil }
+                defer { fclose(file) }
+                var line = [CChar](repeating: 0, count: 64)
+                guard fgets(&line, Int32(line.count), file) != nil else { return nil }
+                let digits = line.prefix { $0 != 0 && $0 != 10 }.map(UInt8.init(bitPattern:))
+                return Int(String(decoding: digits, as: UTF8.self))
+            }
+            guard let limit = read("memory.max"), let used = read("memory.current") else {
+                return nil
+            }
+            return max(0, limit - used)
+        }
+    #endif
+
+    /// Memory that this machine, or the container's limit, could still give, in bytes; nil when it won't say.
     package static var availableBytes: Int? {
         #if os(Linux)
-            return kilobytes("/proc/meminfo", "MemAvailable:")
+            let machine = kilobytes("/proc/meminfo", "MemAvailable:")
+            guard let group = controlGroupBytes else { return machine }
+            return machine.map { min($0, group) } ?? group
         #else
             return nil
         #endif

@@ -30,9 +30,7 @@ extension SFTConfiguration {
             }
             t.loss = loss
         }
-        t.checkpointing =
-            try reader.bool("gradient_checkpointing", "activation_checkpointing") ?? true
-            ? .block : .none
+        try readMemory(&reader)
         t.seed = UInt64(try reader.integer("seed", minimum: 0) ?? 42)
         t.dataSeed = try reader.integer("data_seed", minimum: 0).map { UInt64($0) }
         t.sampling =

@@ -20,6 +20,10 @@ package struct SFTConfiguration: Sendable {
     package var quantization = WeightQuantization.none
     package var lora = LoRAConfiguration()
     package var training = TrainingOptions()
+    /// What is computed again in backward; nil: as little as memory allows.
+    package var checkpointing: Checkpointing?
+    /// Bytes that a run may take; nil: what the machine has left.
+    package var maximumMemory: Int?
     package var evaluation = Interval.never
     package var saving = Interval.steps(500)
     /// Evaluate before the first step too.

@@ -14,10 +14,13 @@ package final class TrainingJob {
     package let train: PreparedDataset
     package let eval: PreparedDataset?
     package let test: PreparedDataset?
+    /// What the run keeps for backward; where the configuration leaves it open `plan` decides.
+    package private(set) var checkpointing: Checkpointing
 
     /// Reads the model's description, the tokenizer and the data, and tokenizes every row; no weights.
     package init(_ configuration: SFTConfiguration) throws {
         self.configuration = configuration
+        checkpointing = configuration.checkpointing ?? .block
         files = try ModelFiles(configuration.baseModel)
         tokenizer = try Tokenizer.load(configuration.baseModel)
         guard tokenizer.vocabularySize <= files.configuration.vocabularySize else {
@@ -65,6 +68,7 @@ package final class TrainingJob {
             case .steps(let steps): steps
             }
         }
+        options.checkpointing = checkpointing
         options.evalSteps = steps(configuration.evaluation)
         options.saveSteps = steps(configuration.saving)
         return options
@@ -107,15 +111,29 @@ package final class TrainingJob {
         (largestTrainBatches + largestEvalBatches).map { SequenceTable(lengths: $0.lengths) }
     }
 
-    /// Bytes by category, before anything is loaded.
-    package func plan(backend: any Backend, backendScratch: Int) throws -> MemoryPlan {
-        try MemoryPlan(
-            model: files.configuration,
-            quantization: files.isPrequantized
-                ? .nf4(doubleQuantized: files.isDoubleQuantized) : configuration.quantization,
-            lora: try lora(), options: options, trainBatches: largestTrainBatches,
-            evalBatches: largestEvalBatches, positions: longestSequence, backend: backend,
-            backendScratch: backendScratch)
+    /// Bytes by category, before anything is loaded. Where the configuration leaves open what is computed again, it
+    /// becomes as little as `budget` allows.
+    package func plan(
+        backend: any Backend, backendScratch: Int, budget: Int? = nil
+    ) throws -> MemoryPlan {
+        let (train, eval) = (largestTrainBatches, largestEvalBatches)
+        func plan(_ checkpointing: Checkpointing) throws -> MemoryPlan {
+            self.checkpointing = checkpointing
+            return try MemoryPlan(
+                model: files.configuration,
+                quantization: files.isPrequantized
+                    ? .nf4(doubleQuantized: files.isDoubleQuantized) : configuration.quantization,
+                lora: try lora(), options: options, trainBatches: train, evalBatches: eval,
+                positions: longestSequence, backend: backend, backendScratch: backendScratch)
+        }
+        guard configuration.checkpointing == nil, let budget else { return try plan(checkpointing) }
+        var kept = 0..<files.configuration.layers + 1
+        while kept.count > 1 {
+            let middle = kept.lowerBound + kept.count / 2
+            let fits = try plan(.keeping(middle)).total <= budget
+            kept = fits ? middle..<kept.upperBound : kept.lowerBound..<middle
+        }
+        return try plan(.keeping(kept.lowerBound))
     }
 
     /// The adapter to train: the configuration's, or that of the adapter to continue from.

@@ -20,7 +20,7 @@ struct PlanCommand: ParsableCommand {
         let configuration = try arguments.load()
         let job = try TrainingJob(configuration)
         let backend = try CPUBackend.make(configuration)
-        let plan = try job.plan(backend: backend, backendScratch: backend.scratchBytes(job))
+        let plan = try job.plan(on: backend)
         console.print(json ? plan.json.serialized(indent: 2) : plan.table)
     }
 }

@@ -9,17 +9,28 @@ extension MemoryPlan {
         let rows = (items + [Item(name: "total", bytes: total)]).filter { $0.bytes > 0 }.map {
             "  " + $0.name.rightPadded(width + 2) + $0.bytes.mebibytes.leftPadded(12)
         }
-        return (["memory plan"] + rows).joined(separator: "\n")
+        let recomputed =
+            recomputedBlocks > 0
+            ? ["  \(recomputedBlocks) of \(blocks) blocks are computed again in backward"] : []
+        return (["memory plan"] + rows + recomputed).joined(separator: "\n")
     }
 
     var json: JSON {
         .object(
             .init(
-                items.map { ($0.name, .integer($0.bytes)) } + [("total", .integer(total))]))
+                items.map { ($0.name, .integer($0.bytes)) } + [
+                    ("total", .integer(total)), ("recomputed_blocks", .integer(recomputedBlocks)),
+                ]))
     }
 
-    /// - Throws: when the machine has less memory left than the plan needs.
-    func checkFits() throws {
+    /// - Throws: when the machine has less memory left than the plan needs, or `max_memory` is less.
+    func checkFits(_ configuration: SFTConfiguration) throws {
+        if let limit = configuration.maximumMemory, total > limit {
+            throw InputError(
+                "the run needs \(total.mebibytes), \(limit.mebibytes) are allowed",
+                field: "max_memory",
+                remedy: "raise it, or lower per_device_train_batch_size or max_length")
+        }
         guard let available = ProcessStatus.availableBytes, total > available else { return }
         throw InputError(
             "the run needs \(total.mebibytes), this machine has \(available.mebibytes) left",
@@ -27,6 +38,17 @@ extension MemoryPlan {
             remedy:
                 "lower per_device_train_batch_size or max_length, or use load_in_4bit (osler plan shows what takes it)"
         )
+    }
+}
+
+extension TrainingJob {
+    /// The plan on this machine. What is left open about recomputation is decided by `max_memory`, or by four fifths of
+    /// the memory that the machine has left.
+    func plan(on backend: CPUBackend) throws -> MemoryPlan {
+        try plan(
+            backend: backend, backendScratch: backend.scratchBytes(self),
+            budget: configuration.maximumMemory
+                ?? ProcessStatus.availableBytes.map { $0 / 5 * 4 })
     }
 }
 

@@ -42,9 +42,9 @@ struct Train: ParsableCommand {
         if !console.quiet { console.write(report.text(colour: console.usesColor)) }
         try report.check()
         let backend = try CPUBackend.make(configuration)
-        let plan = try job.plan(backend: backend, backendScratch: backend.scratchBytes(job))
+        let plan = try job.plan(on: backend)
         console.write(plan.table)
-        try plan.checkFits()
+        try plan.checkFits(configuration)
         let display = TrainingDisplay(console)
         let trainer = try job.makeTrainer(
             backend: backend, loading: { console.progress("Loading the model", $0, $1) },
