@@ -5,4 +5,5 @@
 #include "Elementwise.h"
 #include "GEMM.h"
 #include "ISA.h"
+#include "Memory.h"
 #include "Pool.h"

@@ -93,10 +93,10 @@ package final class CPUBackend: Backend, @unchecked Sendable {
     ) throws -> Storage { HostStorage.adopt(bytes, owner: owner) }
 
     package func allocate(byteCount: Int) throws -> Storage {
-        var memory: UnsafeMutableRawPointer?
-        guard byteCount >= 0, posix_memalign(&memory, 64, max(byteCount, 64)) == 0, let memory
-        else { throw CPUBackendError("out of memory: \(byteCount) bytes asked for") }
-        return Storage(base: memory, byteCount: byteCount) { free($0) }
+        guard byteCount >= 0, let memory = ok_memory_allocate(byteCount) else {
+            throw CPUBackendError("out of memory: \(byteCount) bytes asked for")
+        }
+        return Storage(base: memory, byteCount: byteCount) { ok_memory_free($0) }
     }
 
     package func write(_ bytes: UnsafeRawBufferPointer, to tensor: Tensor) {
