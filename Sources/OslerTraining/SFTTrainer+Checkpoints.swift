@@ -14,17 +14,18 @@ extension SFTTrainer {
         guard let output else { return }
         let path = output.checkpointPath(state.step)
         let folder = try AtomicFolder(path)
-        try adapter.write(
-            into: folder.temporaryPath, baseModel: output.baseModel, backend: model.backend)
-        try SafetensorsWriter.write(
-            optimizer.tensors.map { ($0.name, $0.tensor) }, backend: model.backend,
-            to: folder.path(of: Self.optimizerFile))
-        try AtomicFile.write(
-            state.trainerStateJSON(self).serialized(indent: 2) + "\n",
-            to: folder.path(of: Self.trainerStateFile))
-        try AtomicFile.write(
-            state.oslerStateJSON(fingerprint: fingerprint).serialized(indent: 2) + "\n",
-            to: folder.path(of: Self.stateFile))
+        try folder.fill { place in
+            try adapter.write(into: place, baseModel: output.baseModel, backend: model.backend)
+            try SafetensorsWriter.write(
+                optimizer.tensors.map { ($0.name, $0.tensor) }, backend: model.backend,
+                to: FileSystem.join(place, Self.optimizerFile))
+            try AtomicFile.write(
+                state.trainerStateJSON(self).serialized(indent: 2) + "\n",
+                to: FileSystem.join(place, Self.trainerStateFile))
+            try AtomicFile.write(
+                state.oslerStateJSON(fingerprint: fingerprint).serialized(indent: 2) + "\n",
+                to: FileSystem.join(place, Self.stateFile))
+        }
         try folder.commit()
         if let limit = options.saveTotalLimit { try output.prune(keeping: limit) }
         try report(.saved(path: path, step: state.step))
