@@ -64,9 +64,9 @@ import Testing
                 let error = #expect(throws: InputError.self, "\(name): \(value)") {
                     try SFTConfiguration(Self.object(name, value, of: key), file: "run.yaml")
                 }
-                #expect(error?.field == name && error?.file == "run.yaml", "\(value): \(error!)")
-                let problem = error?.problem ?? ""
-                #expect(problem.count > 10 && !"\(error!)".contains("\n"), "\(error!)")
+                let line = error.map { "\($0)" } ?? ""
+                #expect(line.hasPrefix("run.yaml: \(name): "), "\(value): \(line)")
+                #expect((error?.problem.count ?? 0) > 10 && !line.contains("\n"), "\(line)")
             }
         }
     }
