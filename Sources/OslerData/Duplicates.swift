@@ -33,10 +33,9 @@ package struct Duplicates: Sendable, Equatable {
     }
 }
 
-/// 128 bits of FNV-1a: two rows of a billion would share one with a chance of 1e-21.
+/// A hash of texts that sees neither case nor the amount of white space.
 private struct TextHash: Hashable {
-    private var low: UInt64 = 0xcbf2_9ce4_8422_2325
-    private var high: UInt64 = 0x8422_2325_cbf2_9ce4
+    private var hash = StableHash()
 
     init(_ texts: [String]) {
         for text in texts {
@@ -54,11 +53,7 @@ private struct TextHash: Hashable {
         }
     }
 
-    private mutating func add(_ byte: UInt8) {
-        low = (low ^ UInt64(byte)) &* 0x100_0000_01b3
-        high = (high ^ UInt64(byte)) &* 0x9e37_79b9_7f4a_7c15
-        high ^= high >> 29
-    }
+    private mutating func add(_ byte: UInt8) { hash.add(UInt64(byte)) }
 }
 
 extension Record {

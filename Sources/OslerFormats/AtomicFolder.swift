@@ -24,12 +24,22 @@ package struct AtomicFolder: ~Copyable {
         (self.path, self.temporaryPath) = (path, temporaryPath)
     }
 
-    /// Where to write the file `name` of this folder.
-    package func path(of name: String) -> String { FileSystem.join(temporaryPath, name) }
+    /// Calls `body` with the path to put files under. Where writing one fails, the error names the place that it would
+    /// have had.
+    package func fill<Result>(_ body: (String) throws -> Result) throws -> Result {
+        do {
+            return try body(temporaryPath)
+        } catch var error as InputError {
+            if let file = error.file, file.hasPrefix(temporaryPath) {
+                error.file = path + file.dropFirst(temporaryPath.count)
+            }
+            throw error
+        }
+    }
 
     /// Puts the folder in its place.
     package consuming func commit() throws {
-        try Self.synchronizeTree(temporaryPath)
+        try fill { try Self.synchronizeTree($0) }
         let former = FileSystem.exists(path) ? FileSystem.temporaryPath(beside: path) : nil
         if let former, rename(path, former) != 0 {
             throw FileSystem.failure("cannot be replaced", path)

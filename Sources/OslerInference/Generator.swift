@@ -7,6 +7,8 @@ package final class Generator {
     static let prefillTokens = 512
 
     package let model: CausalLM
+    /// Asked before every piece of a prompt and every token.
+    package var shouldStop: () -> Bool = { false }
     package let usesAdapters: Bool
     private let cache: KeyValueCache
     private let arena: Arena
@@ -37,7 +39,9 @@ package final class Generator {
 
     /// Makes `prompt` all that has been read, and returns the logits `[V]` for the token after it. What it has in
     /// common with the tokens read before is not computed again.
-    package func restart(with prompt: [Int32]) throws -> [Float] {
+    ///
+    /// - Returns: nil when `shouldStop` says so between two pieces of the prompt.
+    private func restart(with prompt: [Int32]) throws -> [Float]? {
         let common = zip(ids, prompt).prefix { $0 == $1 }.count
         // The last token is always read: its logits are not kept.
         let kept = min(common, prompt.count - 1)
@@ -45,12 +49,13 @@ package final class Generator {
         return try read(Array(prompt[kept...]))
     }
 
-    /// Reads more tokens and returns the logits `[V]` for the next one.
-    package func read(_ newIDs: [Int32]) throws -> [Float] {
+    /// Reads more tokens and returns the logits `[V]` for the next one; nil when stopped between two pieces.
+    private func read(_ newIDs: [Int32]) throws -> [Float]? {
         precondition(!newIDs.isEmpty && ids.count + newIDs.count <= capacity)
         var logits: [Float] = []
         var rest = newIDs[...]
         while !rest.isEmpty {
+            if shouldStop() { return nil }
             let piece = rest.prefix(Self.prefillTokens)
             rest = rest.dropFirst(piece.count)
             logits = try model.advance(
@@ -77,8 +82,8 @@ package final class Generator {
     ) throws -> Output {
         var sampler = Sampler(sampling)
         var output = Output()
-        var logits = try restart(with: prompt)
-        while output.ids.count < maxNewTokens {
+        var next = try restart(with: prompt)
+        while let logits = next, output.ids.count < maxNewTokens, !shouldStop() {
             let id = sampler.next(logits)
             output.ids.append(id)
             output.logProbabilities.append(logProbability(of: id, logits))
@@ -89,7 +94,7 @@ package final class Generator {
             guard try onToken(id), ids.count < capacity, output.ids.count < maxNewTokens else {
                 break
             }
-            logits = try read([id])
+            next = try read([id])
         }
         return output
     }

@@ -7,12 +7,13 @@ extension Adapter {
 
     /// Writes PEFT's `adapter_config.json` and `adapter_model.safetensors` (float32) into an existing folder.
     package func write(into folder: String, baseModel: String, backend: any Backend) throws {
-        let json = configuration.json(baseModel: baseModel, modules: modules.map(\.name))
-        try AtomicFile.write(
-            json.serialized(indent: 2) + "\n", to: FileSystem.join(folder, Self.configurationFile))
+        // The weights first: without room for them there is no configuration that nothing belongs to.
         try SafetensorsWriter.write(
             parameters.map { ($0.name, $0.value) }, backend: backend,
             to: FileSystem.join(folder, Self.weightsFile))
+        let json = configuration.json(baseModel: baseModel, modules: modules.map(\.name))
+        try AtomicFile.write(
+            json.serialized(indent: 2) + "\n", to: FileSystem.join(folder, Self.configurationFile))
     }
 
     /// Replaces the values by those of a PEFT adapter folder of the same shape.

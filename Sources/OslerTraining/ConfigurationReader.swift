@@ -5,7 +5,12 @@ package struct ConfigurationReader {
     private let object: JSON.Object
     private let file: String?
     private let prefix: String
-    private var known: [String] = []
+    /// Names that were asked for together.
+    private var groups: [[String]] = []
+    private var known: [String] { groups.flatMap { $0 } }
+    private var knownInSections: [String] = []
+    /// Every key that was asked for, aliases too; those of sections as `section.key`.
+    package var acceptedKeys: [String] { known.map { prefix + $0 } + knownInSections }
 
     package init(_ object: JSON.Object, file: String?, prefix: String = "") {
         (self.object, self.file, self.prefix) = (object, file, prefix)
@@ -17,17 +22,23 @@ package struct ConfigurationReader {
     package mutating func value(_ names: String...) throws -> JSON? { try value(names) }
 
     private mutating func value(_ names: [String]) throws -> JSON? {
-        known += names
+        groups.append(names)
         var found: (name: String, value: JSON)?
         for name in names {
             guard let value = object[name], !value.isNull else { continue }
             if let found, found.value != value {
-                throw error(
-                    name, "contradicts \(found.name)", remedy: "leave one of the two out")
+                throw InputError(
+                    "contradicts \(found.name)", file: file, field: prefix + name,
+                    remedy: "leave one of the two out")
             }
             found = found ?? (name, value)
         }
         return found?.value
+    }
+
+    /// Whether one of `names` is there and null: Python's `None`, where that means something of its own.
+    package func isNull(_ names: String...) -> Bool {
+        names.contains { object[$0]?.isNull == true }
     }
 
     package mutating func string(_ names: String...) throws -> String? {
@@ -45,18 +56,24 @@ package struct ConfigurationReader {
     /// A whole number of at least `minimum`.
     package mutating func integer(_ names: String..., minimum: Int = 1) throws -> Int? {
         guard let value = try value(names) else { return nil }
-        guard let integer = value.integer, integer >= minimum, integer <= Int(Int32.max) else {
-            throw wrong(names, value, "a whole number from \(minimum)")
+        let range = minimum...Int(Int32.max)
+        guard let integer = value.integer, range.contains(integer) else {
+            throw wrong(names, value, "a whole number from \(minimum) to \(range.upperBound)")
         }
         return integer
     }
 
-    /// A number of at least `minimum`. YAML reads `2e-5` as text: numbers in text count.
-    package mutating func number(_ names: String..., minimum: Double = 0) throws -> Double? {
+    /// A number from 0, below `limit`. YAML reads `2e-5` as text: numbers in text count.
+    package mutating func number(
+        _ names: String..., below limit: Double = .infinity
+    ) throws -> Double? {
         guard let value = try value(names) else { return nil }
         guard let number = value.double ?? value.string.flatMap({ Double($0) }), number.isFinite,
-            number >= minimum
-        else { throw wrong(names, value, "a number from \(minimum)") }
+            number >= 0, number < limit
+        else {
+            throw wrong(
+                names, value, "a number from 0" + (limit.isFinite ? " and below \(limit)" : ""))
+        }
         return number
     }
 
@@ -73,38 +90,52 @@ package struct ConfigurationReader {
         return choice
     }
 
-    /// A mapping.
-    package mutating func section(_ name: String) throws -> JSON.Object? {
+    /// A mapping of names that the user chooses.
+    package mutating func mapping(_ name: String) throws -> JSON.Object? {
         guard let value = try value([name]) else { return nil }
-        guard let section = value.object else { throw wrong([name], value, "a mapping") }
-        return section
+        guard let mapping = value.object else { throw wrong([name], value, "a mapping") }
+        return mapping
+    }
+
+    /// A mapping whose keys `read` asks for; nil when it is not there.
+    package mutating func section<Result>(
+        _ name: String, _ read: (inout ConfigurationReader) throws -> Result
+    ) throws -> Result? {
+        guard let section = try mapping(name) else { return nil }
+        var reader = ConfigurationReader(section, file: file, prefix: prefix + name + ".")
+        let result = try read(&reader)
+        try reader.finish()
+        knownInSections += reader.acceptedKeys
+        return result
     }
 
     /// Keys that other tools need and that change nothing here. Returns those present.
     package mutating func ignored(_ names: [String]) -> [String] {
-        known += names
+        groups += names.map { [$0] }
         return names.filter { object[$0] != nil }
     }
 
     /// Refuses keys that nothing asked for, with the nearest known one.
     package func finish() throws {
+        let known = known
         for key in object.keys where !known.contains(key) {
             let nearest = known.min { editDistance($0, key) < editDistance($1, key) }
             let suggestion = nearest.flatMap { editDistance($0, key) <= 4 ? $0 : nil }
             throw error(
                 key, "unknown key",
                 remedy: suggestion.map { "did you mean \($0)?" }
-                    ?? "osler train --help lists the keys")
+                    ?? "keys are named as in TrainingArguments, SFTConfig, LoraConfig and recipes/")
         }
     }
 
+    /// An error in the value of `name`, under the name that was given.
     package func error(_ name: String, _ problem: String, remedy: String? = nil) -> InputError {
-        InputError(problem, file: file, field: prefix + name, remedy: remedy)
+        let given = groups.first { $0.contains(name) }?.first { object[$0] != nil }
+        return InputError(problem, file: file, field: prefix + (given ?? name), remedy: remedy)
     }
 
     private func wrong(_ names: [String], _ value: JSON, _ expected: String) -> InputError {
-        let name = names.first { object[$0] != nil } ?? names[0]
-        return error(name, "\(value.serialized(ensureASCII: false)) is not \(expected)")
+        error(names[0], "\(value.serialized(ensureASCII: false)) is not \(expected)")
     }
 }
 

@@ -17,7 +17,7 @@ package struct MemoryPlan: Sendable, Equatable {
     package var total: Int { items.reduce(0) { $0 + $1.bytes } }
 
     /// - Parameters:
-    ///   - trainBatches: the micro-batches to plan for; the largest decides.
+    ///   - trainBatches: the micro-batches to plan for, such as `largestBatches` finds them.
     ///   - evalBatches: likewise for evaluation.
     ///   - backend: the one that will run.
     package init(
@@ -102,9 +102,16 @@ package struct MemoryPlan: Sendable, Equatable {
     }
 }
 
-/// The batches of a run that need the most memory: the longest, and the one with most targets.
+/// The batches that can need the most memory. Activations grow with the tokens and the head's work with the targets, so
+/// a batch is left out only where another has at least as many of both.
 package func largestBatches(_ batches: [TokenBatch]) -> [TokenBatch] {
-    let longest = batches.max { $0.ids.count < $1.ids.count }
-    let fullest = batches.max { $0.targetCount < $1.targetCount }
-    return [longest, fullest].compactMap { $0 }
+    let sized = batches.map { (tokens: $0.ids.count, targets: $0.targetCount, batch: $0) }
+        .sorted { ($0.tokens, $0.targets) > ($1.tokens, $1.targets) }
+    var largest: [TokenBatch] = []
+    var targets = -1
+    for item in sized where item.targets > targets {
+        largest.append(item.batch)
+        targets = item.targets
+    }
+    return largest
 }

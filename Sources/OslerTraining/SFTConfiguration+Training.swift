@@ -18,8 +18,8 @@ extension SFTConfiguration {
         }
         t.optimizer = try optimizer(&reader) ?? t.optimizer
         let h = t.hyperparameters
-        t.hyperparameters.beta1 = try reader.number("adam_beta1") ?? h.beta1
-        t.hyperparameters.beta2 = try reader.number("adam_beta2") ?? h.beta2
+        t.hyperparameters.beta1 = try reader.number("adam_beta1", below: 1) ?? h.beta1
+        t.hyperparameters.beta2 = try reader.number("adam_beta2", below: 1) ?? h.beta2
         t.hyperparameters.epsilon = try reader.number("adam_epsilon") ?? h.epsilon
         t.hyperparameters.weightDecay =
             try reader.number("weight_decay") ?? h.weightDecay
@@ -72,20 +72,20 @@ extension SFTConfiguration {
         }
     }
 
-    mutating func readSchedule(_ reader: inout ConfigurationReader, file: String?) throws {
+    mutating func readSchedule(_ reader: inout ConfigurationReader) throws {
         training.learningRate = try reader.number("learning_rate") ?? training.learningRate
         training.schedule =
             try reader.choice("lr_scheduler_type", as: LearningRateSchedule.Kind.self) ?? .linear
-        let ratio = try reader.number("warmup_ratio")
+        let ratio = try reader.number("warmup_ratio", below: 1)
         training.warmup = try reader.number("warmup_steps") ?? ratio ?? 0
-        if let ratio, ratio >= 1 { throw reader.error("warmup_ratio", "\(ratio) is not below 1") }
-        guard let section = try reader.section("lr_scheduler_kwargs") else { return }
-        var part = ConfigurationReader(section, file: file, prefix: "lr_scheduler_kwargs.")
-        training.cosineCycles = try part.number("num_cycles") ?? 0.5
-        if let rate = try part.number("min_lr_rate") { training.minimumRateShare = rate }
-        if let rate = try part.number("min_lr"), training.learningRate > 0 {
-            training.minimumRateShare = rate / training.learningRate
+        let peak = training.learningRate
+        let shape = try reader.section("lr_scheduler_kwargs") { part in
+            let cycles = try part.number("num_cycles")
+            let share = try part.number("min_lr_rate")
+            let rate = try part.number("min_lr")
+            return (cycles, rate.flatMap { peak > 0 ? $0 / peak : nil } ?? share)
         }
-        try part.finish()
+        training.cosineCycles = shape?.0 ?? training.cosineCycles
+        training.minimumRateShare = shape?.1 ?? training.minimumRateShare
     }
 }

@@ -43,6 +43,8 @@ package struct SFTConfiguration: Sendable {
     package var threads: Int?
     /// Keys that were given and change nothing here.
     package var withoutEffect: [String] = []
+    /// Every key that has a meaning here, aliases too; those of a section, as `section.key`, where it was given.
+    package private(set) var acceptedKeys: [String] = []
 
     /// - Parameter object: the keys, after overrides.
     /// - Throws: an `InputError` that names the key.
@@ -50,12 +52,13 @@ package struct SFTConfiguration: Sendable {
         var reader = ConfigurationReader(object, file: file)
         try readModel(&reader)
         try readLoRA(&reader)
-        try readData(&reader, file: file)
+        try readData(&reader)
         try readTraining(&reader)
-        try readSchedule(&reader, file: file)
+        try readSchedule(&reader)
         try readOutput(&reader)
         withoutEffect = reader.ignored(Self.keysWithoutEffect)
         try reader.finish()
+        acceptedKeys = reader.acceptedKeys
     }
 
     /// Settings of the Python stack that have nothing to act on here.
@@ -128,10 +131,7 @@ extension SFTConfiguration {
     private mutating func readLoRA(_ reader: inout ConfigurationReader) throws {
         lora.rank = try reader.integer("r", "lora_rank", "lora_r") ?? lora.rank
         lora.alpha = try reader.number("lora_alpha") ?? lora.alpha
-        lora.dropout = try reader.number("lora_dropout") ?? lora.dropout
-        guard lora.dropout < 1 else {
-            throw reader.error("lora_dropout", "\(lora.dropout) is not below 1")
-        }
+        lora.dropout = try reader.number("lora_dropout", below: 1) ?? lora.dropout
         lora.rankStabilized = try reader.bool("use_rslora") ?? false
         switch try reader.value("target_modules", "lora_target_modules") {
         case nil: break
@@ -154,13 +154,13 @@ extension SFTConfiguration {
         if let initial = try reader.value("init_lora_weights"), initial != .bool(true) {
             throw reader.error("init_lora_weights", "only true is available")
         }
-        lora.rankPattern = try (reader.section("rank_pattern")?.pairs ?? []).map { pair in
+        lora.rankPattern = try (reader.mapping("rank_pattern")?.pairs ?? []).map { pair in
             guard let rank = pair.value.integer, rank > 0 else {
                 throw reader.error("rank_pattern.\(pair.key)", "not a positive whole number")
             }
             return (pair.key, rank)
         }
-        lora.alphaPattern = try (reader.section("alpha_pattern")?.pairs ?? []).map { pair in
+        lora.alphaPattern = try (reader.mapping("alpha_pattern")?.pairs ?? []).map { pair in
             guard let alpha = pair.value.double else {
                 throw reader.error("alpha_pattern.\(pair.key)", "not a number")
             }

@@ -14,17 +14,18 @@ extension SFTTrainer {
         guard let output else { return }
         let path = output.checkpointPath(state.step)
         let folder = try AtomicFolder(path)
-        try adapter.write(
-            into: folder.temporaryPath, baseModel: output.baseModel, backend: model.backend)
-        try SafetensorsWriter.write(
-            optimizer.tensors.map { ($0.name, $0.tensor) }, backend: model.backend,
-            to: folder.path(of: Self.optimizerFile))
-        try AtomicFile.write(
-            state.trainerStateJSON(self).serialized(indent: 2) + "\n",
-            to: folder.path(of: Self.trainerStateFile))
-        try AtomicFile.write(
-            state.oslerStateJSON(fingerprint: fingerprint).serialized(indent: 2) + "\n",
-            to: folder.path(of: Self.stateFile))
+        try folder.fill { place in
+            try adapter.write(into: place, baseModel: output.baseModel, backend: model.backend)
+            try SafetensorsWriter.write(
+                optimizer.tensors.map { ($0.name, $0.tensor) }, backend: model.backend,
+                to: FileSystem.join(place, Self.optimizerFile))
+            try AtomicFile.write(
+                state.trainerStateJSON(self).serialized(indent: 2) + "\n",
+                to: FileSystem.join(place, Self.trainerStateFile))
+            try AtomicFile.write(
+                state.oslerStateJSON(fingerprint: fingerprint).serialized(indent: 2) + "\n",
+                to: FileSystem.join(place, Self.stateFile))
+        }
         try folder.commit()
         if let limit = options.saveTotalLimit { try output.prune(keeping: limit) }
         try report(.saved(path: path, step: state.step))
@@ -50,32 +51,63 @@ extension SFTTrainer {
     /// What must be the same for a continued run to equal an uninterrupted one.
     var fingerprint: [(String, String)] {
         let o = options
+        let (h, lora) = (o.hyperparameters, adapter.configuration)
         return [
             ("base_model_name", output?.baseModel ?? ""),
+            ("base_weights", "\(model.weightBytes) bytes"),
             ("adapter", "\(adapter.parameterCount) parameters"),
-            ("train_rows", "\(trainRows.count)"),
-            ("train_tokens", "\(trainRows.reduce(0) { $0 + $1.reduce(0) { $0 + $1.ids.count } })"),
+            ("lora_alpha", "\(lora.alpha)"), ("alpha_pattern", "\(lora.alphaPattern)"),
+            ("use_rslora", "\(lora.rankStabilized)"), ("lora_dropout", "\(lora.dropout)"),
+            ("train_rows", "\(trainRows.count)"), ("train_data", "\(dataHash)"),
             ("precision", "\(model.backend.precision)"),
             ("per_device_train_batch_size", "\(o.batchSize)"),
             ("gradient_accumulation_steps", "\(o.accumulation)"),
             ("max_steps", "\(plan.totalSteps)"), ("learning_rate", "\(o.learningRate)"),
             ("lr_scheduler_type", o.schedule.rawValue), ("warmup_steps", "\(o.warmup)"),
-            ("optim", "\(o.optimizer)"), ("weight_decay", "\(o.hyperparameters.weightDecay)"),
+            ("num_cycles", "\(o.cosineCycles)"), ("min_lr_rate", "\(o.minimumRateShare)"),
+            ("optim", "\(o.optimizer)"), ("weight_decay", "\(h.weightDecay)"),
+            ("adam_beta1", "\(h.beta1)"), ("adam_beta2", "\(h.beta2)"),
+            ("adam_epsilon", "\(h.epsilon)"),
             ("max_grad_norm", "\(o.maxGradientNorm)"), ("loss_type", o.loss.rawValue),
             ("seed", "\(o.seed)"), ("data_seed", o.dataSeed.map { "\($0)" } ?? "none"),
-            ("lora_dropout", "\(adapter.configuration.dropout)"),
-            ("sampling", o.sampling.rawValue),
+            ("train_sampling_strategy", o.sampling.rawValue),
         ]
     }
 
     private func checkFingerprint(_ found: JSON.Object?, file: String) throws {
         for (key, value) in fingerprint {
-            guard let saved = found?[key]?.string, saved == value else {
+            guard let saved = found?[key]?.string else {
                 throw InputError(
-                    "the checkpoint was made with \(found?[key]?.string ?? "nothing"), this run has \(value)",
-                    file: file, field: key,
-                    remedy: "resume with the configuration that the run began with")
+                    "nothing here says what the checkpoint was made with", file: file, field: key,
+                    remedy: "it is from another version of osler; start anew")
             }
+            if saved == value { continue }
+            if key == "train_data" {
+                throw InputError(
+                    "the checkpoint was made with other rows: their tokens or their loss mask differ",
+                    file: file, field: key,
+                    remedy: "resume with the data, the split, the tokenizer and the chat template "
+                        + "that the run began with")
+            }
+            throw InputError(
+                "the checkpoint was made with \(saved), this run has \(value)", file: file,
+                field: key, remedy: "resume with the configuration that the run began with")
+        }
+    }
+}
+
+extension StableHash {
+    /// Of rows: every token, whether it is in the loss, and where sequences and rows end.
+    init(_ rows: [SFTTrainer.Row]) {
+        self.init()
+        for row in rows {
+            for example in row {
+                for (id, isLabel) in zip(example.ids, example.lossMask) {
+                    add(UInt64(truncatingIfNeeded: id) << 2 | (isLabel ? 1 : 0))
+                }
+                add(2)
+            }
+            add(3)
         }
     }
 }

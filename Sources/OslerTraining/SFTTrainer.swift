@@ -24,6 +24,8 @@ package final class SFTTrainer {
     let report: (TrainingEvent) throws -> Void
     var state = TrainerState()
     private var order: (epoch: Int, rows: [Int])?
+    /// Of the rows to train on.
+    private(set) lazy var dataHash = StableHash(trainRows)
 
     /// - Parameters:
     ///   - model: with its adapter attached.

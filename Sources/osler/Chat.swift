@@ -4,18 +4,14 @@ internal import OslerFormats
 internal import OslerInference
 internal import OslerModels
 internal import OslerTokenizers
-#if canImport(Glibc)
-    internal import Glibc
-#elseif canImport(Darwin)
-    internal import Darwin
-#endif
 
 struct Chat: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Talks with a model.",
         discussion: """
-            One line is one message. /clear begins a new conversation, /exit or Ctrl-D ends, Ctrl-C stops an answer. \
-            Reasoning between <think> and </think> is dimmed on a terminal.
+            One line is one message; pasted text is one, too, with its line ends. /clear begins a new conversation, \
+            /exit, Ctrl-D or Ctrl-C ends; while an answer comes, Ctrl-C stops only that. Reasoning between <think> and \
+            </think> is dimmed on a terminal.
 
             osler chat --model MODEL
             osler chat --model MODEL --adapter ADAPTER --system "Answer briefly." --temperature 0.6 --top-p 0.95
@@ -49,12 +45,9 @@ struct Chat: ParsableCommand {
             open: open, generator: generator, stop: try open.stopTokens(),
             sampling: try sampling.options(for: open.files),
             maxNewTokens: sampling.maxNewTokens, dims: console.usesColor, messages: opening)
-        let isTerminal = isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1
         try Output.run { output in
-            while true {
-                if isTerminal { try output.write("> ") }
-                try output.flush()
-                guard let line = readLine() else { break }
+            let editor = LineEditor(prompt: "> ", output: output)
+            while let line = try message(editor, output) {
                 switch line {
                 case "": continue
                 case "/exit": return
@@ -62,7 +55,20 @@ struct Chat: ParsableCommand {
                 default: try conversation.answer(line, output, console)
                 }
             }
-            if isTerminal { try output.line("") }
+        }
+    }
+
+    /// What the user says next, without white space around it; nil at the end.
+    private func message(_ editor: LineEditor?, _ output: Output) throws -> String? {
+        guard let editor else {
+            try output.flush()
+            return readLine()?.trimmed
+        }
+        let (text, event) = try editor.next()
+        switch event {
+        case .ended: return nil
+        case .interrupted: throw ExitCode(130)
+        case .submitted, .none: return text.trimmed
         }
     }
 
@@ -82,6 +88,9 @@ private struct Conversation {
     var messages: [JSON]
 
     mutating func answer(_ text: String, _ output: Output, _ console: Console) throws {
+        let interrupt = StopSignal()
+        defer { interrupt.end() }
+        generator.shouldStop = { interrupt.isRequested }
         messages.append(["role": "user", "content": .string(text)])
         let tokenizer = open.context.tokenizer
         let prompt = try open.context.render(messages, addGenerationPrompt: true).text
@@ -94,7 +103,10 @@ private struct Conversation {
             return
         }
         var decoder = StreamingDecoder(tokenizer, skipSpecialTokens: true)
-        var thinking = ThinkingText(after: prompt)
+        // The template may have opened the tag; what the user wrote has no say in it.
+        let asked = try open.context.render(messages).text
+        let common = zip(prompt, asked).prefix { $0 == $1 }.count
+        var thinking = ThinkingText(after: String(prompt.dropFirst(common)))
         var answer = ""
         func show(_ parts: [ThinkingText.Part]) throws {
             for part in parts {
@@ -103,22 +115,46 @@ private struct Conversation {
             }
             if !parts.isEmpty { try output.flush() }
         }
-        let interrupt = StopSignal()
-        defer { interrupt.end() }
-        _ = try generator.generate(
+        let result = try generator.generate(
             ids, maxNewTokens: maxNewTokens, stop: stop, sampling: sampling
         ) { id in
             let text = decoder.push(id)
             answer += text
             try show(thinking.push(text))
-            return !interrupt.isRequested
+            return true
         }
         let rest = decoder.finish()
         answer += rest
         try show(thinking.push(rest) + thinking.finish())
         try output.line("")
+        try output.flush()
+        if result.ids.isEmpty {
+            // Stopped before it began: as if it had not been asked.
+            messages.removeLast()
+            return
+        }
+        if !result.stopped && !interrupt.isRequested { noteEnd(result.ids.count, console) }
         messages.append(["role": "assistant", "content": .string(answer)])
         // Another draw for the next answer.
         sampling.seed &+= 1
+    }
+
+    /// Says why an answer ends before its end.
+    private func noteEnd(_ count: Int, _ console: Console) {
+        console.note(
+            count == maxNewTokens
+                ? "the answer was cut at --max-new-tokens \(count)"
+                : "the answer was cut: the \(generator.capacity) tokens of --context are full; "
+                    + "/clear begins a new conversation")
+    }
+}
+
+extension String {
+    /// Without white space around it.
+    fileprivate var trimmed: String {
+        var rest = self[...]
+        while rest.first?.isWhitespace == true { rest.removeFirst() }
+        while rest.last?.isWhitespace == true { rest.removeLast() }
+        return String(rest)
     }
 }

@@ -46,9 +46,10 @@ struct Merge: ParsableCommand {
             console.progress("Merging", $0, $1)
             try stop.check()
         }
-        let agreement = try merger.merge(
-            into: folder.temporaryPath,
-            probe: Array(probe.prefix(files.configuration.maxPositions)))
+        let agreement = try folder.fill {
+            try merger.merge(
+                into: $0, probe: Array(probe.prefix(files.configuration.maxPositions)))
+        }
         console.endProgress()
         try folder.commit()
         if json {

@@ -33,6 +33,11 @@ struct ModelArguments: ParsableArguments {
     /// Everything but the weights.
     func open() throws -> OpenModel {
         let files = try ModelFiles(model)
+        return OpenModel(files: files, context: try context(files))
+    }
+
+    /// The tokenizer and chat template of a model.
+    func context(_ files: ModelFiles) throws -> ChatContext {
         let tokenizer = try Tokenizer.load(model)
         guard tokenizer.vocabularySize <= files.configuration.vocabularySize else {
             throw InputError(
@@ -40,7 +45,7 @@ struct ModelArguments: ParsableArguments {
                     + "\(files.configuration.vocabularySize)", file: model, field: "vocab_size",
                 remedy: "the tokenizer belongs to another model")
         }
-        return OpenModel(files: files, context: try ChatContext(tokenizer: tokenizer))
+        return try ChatContext(tokenizer: tokenizer)
     }
 
     /// The model with its adapter.

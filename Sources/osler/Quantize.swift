@@ -43,8 +43,10 @@ struct Quantize: ParsableCommand {
             try stop.check()
         }
         let folder = try destination.create()
-        try quantizer.quantize(into: folder.temporaryPath)
-        let bytes = try WeightStore(folder.temporaryPath).byteCount
+        let bytes = try folder.fill { place in
+            try quantizer.quantize(into: place)
+            return try WeightStore(place).byteCount
+        }
         console.endProgress()
         try folder.commit()
         if json {

@@ -25,7 +25,7 @@ struct Score: ParsableCommand {
     private static let batchTokens = 1024
 
     func run() throws {
-        let open = try modelArguments.open()
+        let open = try ScoredModel(modelArguments)
         let lines = try input.open()
         let model = try modelArguments.load(open.files, positions: 2048, Console(quiet: false))
         let scorer = SequenceScorer(model)
@@ -55,13 +55,13 @@ struct Score: ParsableCommand {
     }
 
     private func ids(
-        _ line: (line: Int, object: JSON.Object), _ lines: InputLines, _ open: OpenModel
+        _ line: (line: Int, object: JSON.Object), _ lines: InputLines, _ open: ScoredModel
     ) throws -> [Int32] {
         let object = line.object
         let size = open.configuration.vocabularySize
         do {
             let given = try object.ids("ids", below: size) { lines.fault(line.line, $0) }
-            let ids = try given ?? chat(object, open.context) ?? texts(object, open.context)
+            let ids = try given ?? chat(object, open) ?? texts(object, open)
             guard let ids else {
                 throw InputError(
                     "neither \"ids\", \"messages\" nor \"prompt\" with \"completion\" here")
@@ -77,8 +77,9 @@ struct Score: ParsableCommand {
     }
 
     /// Messages by the rules of training, or, where no assistant speaks last, as the template renders them.
-    private func chat(_ object: JSON.Object, _ context: ChatContext) throws -> [Int32]? {
+    private func chat(_ object: JSON.Object, _ open: ScoredModel) throws -> [Int32]? {
         guard let messages = try messages(object) else { return nil }
+        let context = try open.context
         guard messages.last?["role"]?.string == "assistant" else {
             return context.tokenizer.encode(try context.render(messages).text)
         }
@@ -101,10 +102,10 @@ struct Score: ParsableCommand {
         return prompt + completion
     }
 
-    private func texts(_ object: JSON.Object, _ context: ChatContext) -> [Int32]? {
+    private func texts(_ object: JSON.Object, _ open: ScoredModel) throws -> [Int32]? {
         guard let prompt = object["prompt"]?.string, let completion = object["completion"]?.string
         else { return nil }
-        let tokenizer = context.tokenizer
+        let tokenizer = try open.context.tokenizer
         var ids = tokenizer.encode(prompt)
         if let bos = tokenizer.bosToken, ids.first != bos.id,
             tokenizer.encode("", addSpecialTokens: true).first == bos.id
@@ -112,5 +113,25 @@ struct Score: ParsableCommand {
             ids.insert(bos.id, at: 0)
         }
         return ids + tokenizer.encode(completion)
+    }
+}
+
+/// A model's description; its tokenizer is read when a line needs it, so that ids alone need none.
+private final class ScoredModel {
+    let files: ModelFiles
+    var configuration: ModelConfiguration { files.configuration }
+    private let arguments: ModelArguments
+    private var opened: ChatContext?
+
+    init(_ arguments: ModelArguments) throws {
+        (self.arguments, files) = (arguments, try ModelFiles(arguments.model))
+    }
+
+    var context: ChatContext {
+        get throws {
+            let context = try opened ?? arguments.context(files)
+            opened = context
+            return context
+        }
     }
 }

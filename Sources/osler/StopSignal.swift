@@ -9,10 +9,10 @@ internal import Synchronization
 private let requested = Atomic<Bool>(false)
 
 /// SIGINT and SIGTERM ask the run to finish its step and save; a second one ends the process at once. A reader of its
-/// output that goes away doesn't stop it.
+/// output that goes away doesn't stop it; a file that outgrows the shell's limit is an error like a full disk.
 struct StopSignal {
     init() {
-        signal(SIGPIPE, SIG_IGN)
+        for number in [SIGPIPE, SIGXFSZ] { signal(number, SIG_IGN) }
         for number in [SIGINT, SIGTERM] {
             signal(number) { number in
                 if requested.exchange(true, ordering: .relaxed) { _exit(128 + number) }
@@ -29,7 +29,7 @@ struct StopSignal {
 
     /// Gives the signals their usual meaning back.
     func end() {
-        for number in [SIGINT, SIGTERM, SIGPIPE] { signal(number, SIG_DFL) }
+        for number in [SIGINT, SIGTERM, SIGPIPE, SIGXFSZ] { signal(number, SIG_DFL) }
         requested.store(false, ordering: .relaxed)
     }
 }

@@ -105,8 +105,10 @@ import Testing
         let path = folder.file("new/checkpoint-1")
         for text in ["first", "second"] {
             let atomic = try AtomicFolder(path)
-            try FileSystem.createDirectories(atomic.path(of: "sub"))
-            try AtomicFile.write(text, to: atomic.path(of: "sub/state"))
+            try atomic.fill { place in
+                try FileSystem.createDirectories(place + "/sub")
+                try AtomicFile.write(text, to: place + "/sub/state")
+            }
             #expect(FileSystem.exists(path) == (text == "second"))
             try atomic.commit()
             #expect(try FileSystem.readText(path + "/sub/state") == text)
@@ -117,10 +119,13 @@ import Testing
     @Test func `a folder that is not committed leaves nothing`() throws {
         func fill() throws {
             let atomic = try AtomicFolder(folder.file("out"))
-            try AtomicFile.write("x", to: atomic.path(of: "x"))
-            throw InputError("stopped")
+            try atomic.fill { place in
+                try AtomicFile.write("x", to: place + "/x")
+                try AtomicFile.write("x", to: place + "/sub/x")
+            }
         }
-        #expect(throws: InputError.self) { try fill() }
+        // The error names the place under the folder's own name.
+        #expect(inputError { try fill() }?.hasPrefix(folder.file("out/sub/x") + ":") == true)
         #expect(try FileSystem.list(folder.path) == [])
     }
 

@@ -67,26 +67,39 @@ struct ReferenceRun {
         return options
     }
 
-    func model(_ backend: any Backend) throws -> CausalLM {
+    /// - Parameters:
+    ///   - base: the model's folder.
+    ///   - adapter: where its values are: `init` or `final`.
+    ///   - dropout: nil is the adapter's own.
+    func model(
+        _ backend: any Backend, base: String = Fixtures.path("lora/base"), adapter: String = "init",
+        dropout: Double? = nil
+    ) throws -> CausalLM {
         let model = try ModelLoader(
-            ModelFiles(Fixtures.path("lora/base")), backend: backend,
+            ModelFiles(base), backend: backend,
             quantization: name.hasPrefix("qlora") ? .nf4(doubleQuantized: true) : .none
         ).load(positions: 512)
-        try model.attachAdapter(from: Fixtures.path("train/\(name)/init"))
+        try model.attachAdapter(from: Fixtures.path("train/\(name)/init"), dropout: dropout)
+        try model.adapter?.read(from: Fixtures.path("train/\(name)/\(adapter)"), backend: backend)
         return model
     }
 
+    /// - Parameters:
+    ///   - model: nil is the run's own.
+    ///   - rows: nil are the run's own.
     func trainer(
-        _ backend: any Backend, output: RunFolder? = nil,
+        _ backend: any Backend, model: CausalLM? = nil, rows: [SFTTrainer.Row]? = nil,
+        evalRows: [SFTTrainer.Row]? = nil, output: RunFolder? = nil,
         change: (inout TrainingOptions) -> Void = { _ in },
         report: @escaping (TrainingEvent) throws -> Void = { _ in }
     ) throws -> SFTTrainer {
         var options = try options()
         change(&options)
+        let rows = try rows ?? self.rows()
         return try SFTTrainer(
-            model: try model(backend), trainRows: try rows(), evalRows: Array(try rows().prefix(3)),
-            options: options, arena: try Arena(backend: backend, byteCount: 64 << 20),
-            output: output, report: report)
+            model: try model ?? self.model(backend), trainRows: rows,
+            evalRows: evalRows ?? Array(rows.prefix(3)), options: options,
+            arena: try Arena(backend: backend, byteCount: 64 << 20), output: output, report: report)
     }
 
     /// Log entries of training steps.
@@ -98,6 +111,14 @@ extension SFTTrainer {
         Dictionary(
             uniqueKeysWithValues: try adapter.parameters.map {
                 ($0.name, try adapterBackend.floats($0.value))
+            })
+    }
+
+    /// The sums of the last step, before clipping.
+    func adapterGradients() throws -> [String: [Float]] {
+        Dictionary(
+            uniqueKeysWithValues: try adapter.parameters.map {
+                ($0.name, try adapterBackend.floats($0.gradient))
             })
     }
 }

@@ -1,4 +1,5 @@
 import OslerCompute
+import OslerData
 import OslerFormats
 import OslerModels
 import OslerTestSupport
@@ -61,27 +62,109 @@ import Testing
         #expect(try FileSystem.list(parts).filter { $0.hasPrefix("checkpoint-") }.count == 3)
     }
 
-    @Test func `a checkpoint of another run is refused`() throws {
+    /// A run of two steps, and what resuming its last checkpoint in `other` says.
+    private func refusal(
+        resuming other: (ReferenceRun, RunFolder) throws -> SFTTrainer
+    ) throws -> InputError? {
         let folder = Fixtures.temporaryFolder()
         defer { try? FileSystem.remove(folder) }
-        let first = try trainer(folder, optimizer: .adamW)
         var steps = 0
-        _ = try first.train(shouldStop: {
+        _ = try trainer(folder, optimizer: .adamW).train(shouldStop: {
             steps += 1
             return steps == 2
         })
-        let run = try ReferenceRun("nll-shuffle-tail")
-        let other = try run.trainer(
-            try CPUBackend(precision: .bfloat16, threads: 2),
-            output: try RunFolder(path: folder, baseModel: "base"),
-            change: {
-                Self.logging(&$0)
-                $0.learningRate = 1e-3
-            })
+        let next = try other(
+            try ReferenceRun("nll-shuffle-tail"), try RunFolder(path: folder, baseModel: "base"))
+        let before = try next.adapterValues()
         let error = #expect(throws: InputError.self) {
-            try other.resume(from: folder + "/checkpoint-2")
+            try next.resume(from: folder + "/checkpoint-2")
         }
-        #expect(error?.field == "learning_rate")
+        #expect(try next.adapterValues() == before && next.stepsDone == 0)
+        return error
+    }
+
+    struct Change: Sendable, CustomTestStringConvertible {
+        let testDescription: String
+        let apply: @Sendable (inout TrainingOptions) -> Void
+        init(_ field: String, _ apply: @escaping @Sendable (inout TrainingOptions) -> Void) {
+            (testDescription, self.apply) = (field, apply)
+        }
+    }
+
+    @Test(arguments: [
+        Change("learning_rate") { $0.learningRate = 1e-3 },
+        Change("per_device_train_batch_size") { $0.batchSize = 1 },
+        Change("gradient_accumulation_steps") { $0.accumulation = 2 },
+        Change("max_steps") { $0.maxSteps = 100 },
+        Change("lr_scheduler_type") { $0.schedule = .cosine },
+        Change("warmup_steps") { $0.warmup = 2 },
+        Change("num_cycles") { $0.cosineCycles = 2 },
+        Change("min_lr_rate") { $0.minimumRateShare = 0.1 },
+        Change("optim") { $0.optimizer = .adamW8bit },
+        Change("weight_decay") { $0.hyperparameters.weightDecay = 0.5 },
+        Change("adam_beta1") { $0.hyperparameters.beta1 = 0.5 },
+        Change("adam_beta2") { $0.hyperparameters.beta2 = 0.5 },
+        Change("adam_epsilon") { $0.hyperparameters.epsilon = 0.5 },
+        Change("max_grad_norm") { $0.maxGradientNorm = 0 },
+        Change("loss_type") { $0.loss = .dft },
+        Change("seed") { $0.seed = 7 }, Change("data_seed") { $0.dataSeed = 7 },
+        Change("train_sampling_strategy") { $0.sampling = .sequential },
+    ])
+    func `a checkpoint of a run with other settings is refused`(_ change: Change) throws {
+        let error = try refusal { run, output in
+            try run.trainer(
+                try CPUBackend(precision: .bfloat16, threads: 2), output: output,
+                change: {
+                    Self.logging(&$0)
+                    change.apply(&$0)
+                })
+        }
+        #expect(error?.field == change.testDescription)
+        #expect(error?.problem.contains("this run has") == true)
+    }
+
+    enum DataChange: CaseIterable {
+        case token, label, order, border
+
+        /// Rows with as many rows, tokens and, but for `label`, labels as before.
+        func apply(_ rows: inout [SFTTrainer.Row]) {
+            switch self {
+            case .token: rows[5][0].ids[7] += 1
+            case .label: rows[5][0].lossMask[7].toggle()
+            case .order: rows.swapAt(2, 3)
+            case .border:
+                let (ids, mask) = (rows[5][0].ids, rows[5][0].lossMask)
+                rows[5] = [0..<9, 9..<ids.count].map {
+                    Example(ids: Array(ids[$0]), lossMask: Array(mask[$0]), row: 5)
+                }
+            }
+        }
+    }
+
+    @Test(arguments: DataChange.allCases)
+    func `a checkpoint of a run on other data is refused`(_ change: DataChange) throws {
+        let error = try refusal { run, output in
+            var rows = try run.rows()
+            change.apply(&rows)
+            return try run.trainer(
+                try CPUBackend(precision: .bfloat16, threads: 2), rows: rows, output: output,
+                change: Self.logging)
+        }
+        #expect(error?.field == "train_data")
+        #expect(error?.problem.contains("other rows") == true, "\(String(describing: error))")
+    }
+
+    @Test func `a checkpoint without a fingerprint is refused`() throws {
+        let error = try refusal { run, output in
+            let file = output.path + "/checkpoint-2/osler_state.json"
+            var state = try JSON.parse(file: file).object ?? .init()
+            state["fingerprint"] = nil
+            try AtomicFile.write(JSON.object(state).serialized(), to: file)
+            return try run.trainer(
+                try CPUBackend(precision: .bfloat16, threads: 2), output: output,
+                change: Self.logging)
+        }
+        #expect(error?.problem.contains("nothing here says") == true)
     }
 
     @Test(arguments: ["osler_state.json", "optimizer.safetensors", "adapter_model.safetensors"])

@@ -96,6 +96,10 @@ import Testing
         Case(
             name: "too many threads", expected: ["threads"], arguments: ["threads=0"]),
         Case(
+            name: "diverging",
+            expected: ["loss of step 2 is not finite", "rows [", "learning_rate"],
+            arguments: ["learning_rate=1e30"]),
+        Case(
             name: "rows too long", expected: ["max_length"],
             arguments: ["max_length=8"]),
     ]

@@ -50,6 +50,23 @@ import Testing
         #expect((1...8).contains(ids.count))
     }
 
+    @Test func `ids are scored without a tokenizer`() throws {
+        let place = try Workplace()
+        for name in try FileSystem.list(place.model) where name.hasPrefix("tokenizer") {
+            try FileSystem.remove(place.model + "/" + name)
+        }
+        let input = "{\"ids\": [1, 301, 273]}\n{\"prompt\": \"a\", \"completion\": \"b\"}\n"
+        let outcome = try osler(["score", "--model", place.model], input: input)
+        // The first line is answered; the second one needs the tokenizer and says so.
+        let lines = outcome.output.split(separator: "\n")
+        #expect(lines.count == 1, "\(outcome.output)")
+        let scored = try JSON.parse(String(try #require(lines.first)))
+        #expect(scored["logprobs"]?.array?.count == 2)
+        #expect(outcome.code == 1)
+        #expect(outcome.errors.contains("line 2"), "\(outcome.errors)")
+        #expect(outcome.errors.contains("tokenizer.json"), "\(outcome.errors)")
+    }
+
     @Test func `tokenize and decode are inverse`() throws {
         let place = try Workplace()
         let text = "{\"text\": \"Fever and 40 °C\"}\n"

@@ -10,11 +10,20 @@ struct Outcome {
 }
 
 /// Runs the built `osler`, which stands beside the test bundle.
-func osler(_ arguments: [String], input: String = "") throws -> Outcome {
+///
+/// - Parameter largestFile: the shell's limit on files that it writes, in KiB.
+func osler(_ arguments: [String], input: String = "", largestFile: Int? = nil) throws -> Outcome {
     let bundle = URL(fileURLWithPath: CommandLine.arguments[0])
+    let program = bundle.deletingLastPathComponent().appendingPathComponent("osler")
     let process = Process()
-    process.executableURL = bundle.deletingLastPathComponent().appendingPathComponent("osler")
-    process.arguments = arguments
+    if let largestFile {
+        process.executableURL = URL(fileURLWithPath: "/bin/bash")
+        process.arguments =
+            ["-c", "ulimit -f \(largestFile); exec \"$0\" \"$@\"", program.path] + arguments
+    } else {
+        process.executableURL = program
+        process.arguments = arguments
+    }
     let (stdin, stdout, stderr) = (Pipe(), Pipe(), Pipe())
     (process.standardInput, process.standardOutput, process.standardError) = (stdin, stdout, stderr)
     try process.run()

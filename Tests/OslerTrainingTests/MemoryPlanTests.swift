@@ -1,0 +1,100 @@
+import OslerCompute
+import OslerData
+import OslerFormats
+import OslerModels
+import OslerTestSupport
+import OslerTraining
+import Testing
+
+/// What the plan says beforehand is what a run takes: to the byte.
+@Suite struct MemoryPlanTests {
+    struct Case: Sendable, CustomTestStringConvertible {
+        var loss: LossKind
+        var checkpointing: Checkpointing
+        var dropout: Double
+        var precision: Precision
+        var testDescription: String { "\(loss) \(checkpointing) \(dropout) \(precision)" }
+
+        static let all = [LossKind.nll, .dft].flatMap { loss in
+            [Checkpointing.none, .block].flatMap { checkpointing in
+                [0, 0.1].flatMap { dropout in
+                    [Precision.float32, .bfloat16].map {
+                        Case(
+                            loss: loss, checkpointing: checkpointing, dropout: dropout,
+                            precision: $0)
+                    }
+                }
+            }
+        }
+    }
+
+    @Test(arguments: Case.all)
+    func `a run takes the arena that was planned`(_ item: Case) throws {
+        let run = try ReferenceRun("nll-rslora-alllinear")
+        let backend = try CPUBackend(precision: item.precision, threads: 2)
+        let model = try run.model(backend, dropout: item.dropout)
+        let lora = try #require(model.adapter?.configuration)
+        var options = try run.options()
+        (options.loss, options.checkpointing) = (item.loss, item.checkpointing)
+        (options.maxSteps, options.sampling) = (2, .sequential)
+        let rows = try run.rows()
+        let batches = microBatchSlices(Array(rows.indices), size: options.batchSize).map { slice in
+            TokenBatch(MicroBatch(slice.flatMap { rows[$0] }))
+        }
+        let longest = try #require(rows.max { $0[0].ids.count < $1[0].ids.count })
+        options.evalBatchSize = 1
+        let plan = try MemoryPlan.arenaBytes(
+            model.configuration, lora: lora, options: options,
+            trainBatches: largestBatches(batches),
+            evalBatches: [TokenBatch(MicroBatch(longest))], backend: backend)
+        #expect(plan.evaluation > 0 && plan.training > plan.evaluation)
+
+        let arena = try Arena(backend: backend, byteCount: 4 * plan.training)
+        let trainer = try SFTTrainer(
+            model: model, trainRows: rows, evalRows: [], options: options, arena: arena,
+            output: nil, report: { _ in })
+        _ = try trainer.train()
+        #expect(arena.peak == plan.training)
+
+        let small = try Arena(backend: backend, byteCount: 4 * plan.evaluation)
+        let evaluator = try SFTTrainer(
+            model: model, trainRows: rows, evalRows: rows, options: options, arena: small,
+            output: nil, report: { _ in })
+        _ = try evaluator.evaluate()
+        #expect(small.peak == plan.evaluation)
+    }
+
+    /// A batch of `tokens` tokens, the last `targets` of them in the loss.
+    private func batch(tokens: Int, targets: Int) -> TokenBatch {
+        TokenBatch(
+            MicroBatch([
+                Example(
+                    ids: Array(repeating: 1, count: tokens),
+                    lossMask: (0..<tokens).map { $0 >= tokens - targets }, row: 0)
+            ]))
+    }
+
+    @Test func `neither the longest batch nor the one with most targets need be the largest`()
+        throws
+    {
+        let backend = try CPUBackend(precision: .float32, threads: 2)
+        // A head so large that the logits of a few rows outweigh a block.
+        var configuration = try ModelFiles(Fixtures.path("lora/base")).configuration
+        configuration.vocabularySize = 32000
+        let batches = [(400, 1), (120, 118), (390, 117), (380, 100), (120, 7)].map {
+            batch(tokens: $0, targets: $1)
+        }
+        func bytes(_ batches: [TokenBatch]) throws -> Int {
+            try MemoryPlan.arenaBytes(
+                configuration, lora: LoRAConfiguration(), options: TrainingOptions(),
+                trainBatches: batches, evalBatches: [], backend: backend
+            ).training
+        }
+        let each = try batches.map { try bytes([$0]) }
+        #expect(each[2] > each[0] && each[2] > each[1])
+        let largest = largestBatches(batches)
+        #expect(largest.map(\.ids.count) == [400, 390, 120])
+        #expect(try bytes(largest) == each[2])
+        #expect(try bytes(batches) == each[2])
+    }
+}
