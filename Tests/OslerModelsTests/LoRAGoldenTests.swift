@@ -92,6 +92,7 @@ import Testing
         let dropout = DropoutSource(seed: 7, microBatch: 3)
         let kept = try gradients(.none, dropout: dropout)
         #expect(try gradients(.block, dropout: dropout) == kept)
+        #expect(try gradients(.keeping(1), dropout: dropout) == kept)
         #expect(try gradients(.block, dropout: nil) != kept)
         let other = DropoutSource(seed: 7, microBatch: 4)
         #expect(try gradients(.block, dropout: other) != kept)

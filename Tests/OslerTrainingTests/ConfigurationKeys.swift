@@ -202,7 +202,10 @@ extension ConfigurationKey {
             refused: ["mse"]),
         Self(
             "gradient_checkpointing", "activation_checkpointing", kind: .flag, value: false,
-            lands: ["training.checkpointing": "none"]),
+            lands: ["checkpointing": "none"], refused: ["some"]),
+        Self(
+            "max_memory", kind: .other(["much", "1.5", "GB", 2.5, true, 0, -7, [1], ["a": 1]]),
+            value: "1.5 GB", lands: ["maximumMemory": "1500000000"]),
         Self(
             "seed", kind: .whole, value: 3, lands: ["training.seed": "3", "data.seed": "3"]),
         Self("data_seed", kind: .whole, value: 3, lands: ["training.dataSeed": "3"]),
@@ -272,6 +275,7 @@ extension ConfigurationKey {
     ]
     /// Options that no key sets: the job derives them.
     static let derivedOptions: Set = [
-        "training.evalSteps", "training.saveSteps", "data.threads", "withoutEffect",
+        "training.checkpointing", "training.evalSteps", "training.saveSteps", "data.threads",
+        "withoutEffect",
     ]
 }

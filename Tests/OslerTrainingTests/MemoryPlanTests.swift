@@ -16,7 +16,7 @@ import Testing
         var testDescription: String { "\(loss) \(checkpointing) \(dropout) \(precision)" }
 
         static let all = [LossKind.nll, .dft].flatMap { loss in
-            [Checkpointing.none, .block].flatMap { checkpointing in
+            [Checkpointing.none, .block, .keeping(1)].flatMap { checkpointing in
                 [0, 0.1].flatMap { dropout in
                     [Precision.float32, .bfloat16].map {
                         Case(
