@@ -9,6 +9,7 @@ parser.add_argument("--dtype", choices=["bfloat16", "float32"], default="bfloat1
 parser.add_argument("--steps", type=int, default=3)
 parser.add_argument("--rows", type=int)
 parser.add_argument("--no-checkpointing", action="store_true")
+parser.add_argument("--loss", choices=["dft", "nll"], default="dft")
 parser.add_argument("--save-initial", required=True, help="folder for the adapter as it was before the first step")
 options = parser.parse_args()
 
@@ -39,7 +40,7 @@ trainer = SFTTrainer(
     args=SFTConfig(
         output_dir=tempfile.mkdtemp(), max_steps=options.steps, per_device_train_batch_size=2,
         gradient_accumulation_steps=4, learning_rate=2e-4, max_length=1024, logging_steps=1, save_strategy="no",
-        eval_strategy="no", bf16=options.dtype == "bfloat16", use_cpu=True, loss_type="dft", report_to="none",
+        eval_strategy="no", bf16=options.dtype == "bfloat16", use_cpu=True, loss_type=options.loss, report_to="none",
         gradient_checkpointing=not options.no_checkpointing, seed=42, disable_tqdm=True))
 stamps = []
 
