@@ -2,6 +2,7 @@ internal import ArgumentParser
 internal import OslerCompute
 internal import OslerData
 internal import OslerFormats
+internal import OslerModels
 internal import OslerTraining
 
 struct Train: ParsableCommand {
@@ -99,6 +100,7 @@ struct Train: ParsableCommand {
                 "step": .integer(step.step), "loss": .number(step.loss),
                 "grad_norm": .number(step.gradientNorm), "tokens": .integer(step.tokens),
                 "seconds": .number(step.seconds),
+                "needed_gflop": .number(Double(step.needed.total) / 1e9),
             ])
         }
         var object: JSON.Object = ["steps": .array(steps)]
