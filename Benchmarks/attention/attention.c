@@ -2,15 +2,13 @@
  * one token's attention over cached keys. Flops are those of the visible half: 2 products forward, 5 backward.
  * Prints one JSON object a line. Usage: attention [threads] [lengths...]; F32=1 for float32; best of 3 or of 0.3 s. */
 #include "Attention.h"
+#include "Peak.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 
 static double now(void) {
     struct timespec t;
@@ -33,86 +31,6 @@ static uint16_t bf16(float x) {
     uint32_t bits;
     memcpy(&bits, &x, 4);
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-
-#if defined(__x86_64__)
-#define PEAK_STEPS 20000
-__attribute__((target("avx512f,avx512bf16"))) static void peak_avx512bf16(void *c, size_t i, int t) {
-    __m512 sums[16];
-    for (int j = 0; j < 16; j++) sums[j] = _mm512_setzero_ps();
-    const __m512bh x = (__m512bh)_mm512_set1_epi32(0x3f803f80);
-    for (int s = 0; s < PEAK_STEPS; s++) {
-#pragma clang loop unroll(full)
-        for (int j = 0; j < 16; j++) sums[j] = _mm512_dpbf16_ps(sums[j], x, x);
-        __asm__ volatile("" ::: "memory");
-    }
-    for (int j = 1; j < 16; j++) sums[0] = _mm512_add_ps(sums[0], sums[j]);
-    ((float *)c)[t * 16] = _mm512_reduce_add_ps(sums[0]) + (float)i;
-}
-__attribute__((target("avx512f"))) static void peak_avx512(void *c, size_t i, int t) {
-    __m512 sums[16];
-    for (int j = 0; j < 16; j++) sums[j] = _mm512_setzero_ps();
-    const __m512 x = _mm512_set1_ps(1);
-    for (int s = 0; s < PEAK_STEPS; s++) {
-#pragma clang loop unroll(full)
-        for (int j = 0; j < 16; j++) sums[j] = _mm512_fmadd_ps(x, x, sums[j]);
-        __asm__ volatile("" ::: "memory");
-    }
-    for (int j = 1; j < 16; j++) sums[0] = _mm512_add_ps(sums[0], sums[j]);
-    ((float *)c)[t * 16] = _mm512_reduce_add_ps(sums[0]) + (float)i;
-}
-__attribute__((target("avx2,fma"))) static void peak_avx2(void *c, size_t i, int t) {
-    __m256 sums[12];
-    for (int j = 0; j < 12; j++) sums[j] = _mm256_setzero_ps();
-    const __m256 x = _mm256_set1_ps(1);
-    for (int s = 0; s < PEAK_STEPS; s++) {
-#pragma clang loop unroll(full)
-        for (int j = 0; j < 12; j++) sums[j] = _mm256_fmadd_ps(x, x, sums[j]);
-        __asm__ volatile("" ::: "memory");
-    }
-    for (int j = 1; j < 12; j++) sums[0] = _mm256_add_ps(sums[0], sums[j]);
-    ((float *)c)[t * 16] = sums[0][0] + sums[0][7] + (float)i;
-}
-
-/* Flops of one item, and the loop; 0 where there is none. */
-static double peak_task(ok_isa isa, bool bfloat16, ok_task *task) {
-    if (isa == OK_ISA_AVX512BF16 && bfloat16) {
-        *task = peak_avx512bf16;
-        return PEAK_STEPS * 16.0 * 64;
-    }
-    if (isa >= OK_ISA_AVX512) {
-        *task = peak_avx512;
-        return PEAK_STEPS * 16.0 * 32;
-    }
-    *task = peak_avx2;
-    return isa == OK_ISA_AVX2 ? PEAK_STEPS * 12.0 * 16 : 0;
-}
-#else
-static double peak_task(ok_isa isa, bool bfloat16, ok_task *task) { return 0; }
-#endif
-
-/* GFLOP/s of all threads by the clock, and with one thread by its processor time. */
-typedef struct {
-    double wall, processor;
-} peak;
-
-static peak measure_peak(ok_pool *pool, ok_isa isa, bool bfloat16) {
-    ok_task task;
-    const double flops = peak_task(isa, bfloat16, &task);
-    if (flops == 0) return (peak){NAN, NAN};
-    float *out = aligned_alloc(64, 64 * (size_t)ok_pool_threads(pool));
-    peak best = {0, 0};
-    for (int run = 0; run < 60; run++) {
-        double t = now(), processor = processor_now();
-        ok_parallel(pool, 40, task, out);
-        t = now() - t;
-        processor = processor_now() - processor;
-        best.wall = fmax(best.wall, 40 * flops / t / 1e9);
-        if (ok_pool_threads(pool) == 1)
-            best.processor = fmax(best.processor, 40 * flops / processor / 1e9);
-    }
-    free(out);
-    return best;
 }
 
 /* Heads as Llama 8B, Qwen2 0.5B and SmolLM2 135M have them; Llama's cut to a quarter, it is only more of the same. */
@@ -171,19 +89,19 @@ static void *values(size_t count, bool bfloat16) {
 }
 
 static void report(
-    const shape *s, size_t length, const char *what, double flops, timing t, peak peak, int threads,
+    const shape *s, size_t length, const char *what, double flops, timing t, ok_peak peak, int threads,
     size_t workspace
 ) {
     printf(
         "{\"shape\": \"%s\", \"length\": %zu, \"pass\": \"%s\", \"ms\": %.3f, \"gflops\": %.1f, "
         "\"share\": %.3f, \"processor_share\": %.3f, \"workspace_mib\": %.1f}\n",
-        s->name, length, what, t.wall * 1e3, flops / t.wall / 1e9, flops / t.wall / 1e9 / peak.wall,
-        threads > 1 ? NAN : flops / t.processor / 1e9 / peak.processor, (double)workspace / 1048576);
+        s->name, length, what, t.wall * 1e3, flops / t.wall / 1e9, flops / t.wall / peak.flops,
+        threads > 1 ? NAN : flops / t.processor / peak.processor_flops, (double)workspace / 1048576);
     fflush(stdout);
 }
 
 static void measure(
-    const shape *s, size_t length, const ok_tile *tile, ok_pool *pool, bool bfloat16, peak peak
+    const shape *s, size_t length, const ok_tile *tile, ok_pool *pool, bool bfloat16, ok_peak peak
 ) {
     const int threads = ok_pool_threads(pool);
     const size_t q = length * (size_t)(s->heads * s->width);
@@ -232,8 +150,8 @@ int main(int argc, char **argv) {
     if (wanted) isa = strcmp(wanted, "portable") == 0 ? OK_ISA_PORTABLE : OK_ISA_AVX2;
     const bool bfloat16 = getenv("F32") == NULL;
     const ok_tile *tile = ok_tile_get(isa, bfloat16);
-    const peak peak = measure_peak(pool, isa, bfloat16);
-    printf("{\"isa\": %d, \"threads\": %d, \"peak_gflops\": %.1f}\n", isa, threads, peak.wall);
+    const ok_peak peak = ok_peak_products(pool, isa, bfloat16);
+    printf("{\"isa\": %d, \"threads\": %d, \"peak_gflops\": %.1f}\n", isa, threads, peak.flops / 1e9);
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
         for (int i = 0; i < count; i++)
             if (!only || strstr(shapes[s].name, only))

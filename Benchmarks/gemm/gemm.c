@@ -3,15 +3,13 @@
  * `share` is by the clock; `processor_share`, with one thread only, by the time that the thread ran.
  * Environment: SHAPE, a part of the names wanted; F32=1 for float32 products; ALL=1 for float32 weights too; OSLER_ISA. */
 #include "GEMM.h"
+#include "Peak.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 
 static double now(void) {
     struct timespec t;
@@ -34,86 +32,6 @@ static uint16_t bf16(float x) {
     uint32_t bits;
     memcpy(&bits, &x, 4);
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-
-#if defined(__x86_64__)
-#define PEAK_STEPS 20000
-__attribute__((target("avx512f,avx512bf16"))) static void peak_avx512bf16(void *c, size_t i, int t) {
-    __m512 sums[16];
-    for (int j = 0; j < 16; j++) sums[j] = _mm512_setzero_ps();
-    const __m512bh x = (__m512bh)_mm512_set1_epi32(0x3f803f80);
-    for (int s = 0; s < PEAK_STEPS; s++) {
-#pragma clang loop unroll(full)
-        for (int j = 0; j < 16; j++) sums[j] = _mm512_dpbf16_ps(sums[j], x, x);
-        __asm__ volatile("" ::: "memory");
-    }
-    for (int j = 1; j < 16; j++) sums[0] = _mm512_add_ps(sums[0], sums[j]);
-    ((float *)c)[t * 16] = _mm512_reduce_add_ps(sums[0]) + (float)i;
-}
-__attribute__((target("avx512f"))) static void peak_avx512(void *c, size_t i, int t) {
-    __m512 sums[16];
-    for (int j = 0; j < 16; j++) sums[j] = _mm512_setzero_ps();
-    const __m512 x = _mm512_set1_ps(1);
-    for (int s = 0; s < PEAK_STEPS; s++) {
-#pragma clang loop unroll(full)
-        for (int j = 0; j < 16; j++) sums[j] = _mm512_fmadd_ps(x, x, sums[j]);
-        __asm__ volatile("" ::: "memory");
-    }
-    for (int j = 1; j < 16; j++) sums[0] = _mm512_add_ps(sums[0], sums[j]);
-    ((float *)c)[t * 16] = _mm512_reduce_add_ps(sums[0]) + (float)i;
-}
-__attribute__((target("avx2,fma"))) static void peak_avx2(void *c, size_t i, int t) {
-    __m256 sums[12];
-    for (int j = 0; j < 12; j++) sums[j] = _mm256_setzero_ps();
-    const __m256 x = _mm256_set1_ps(1);
-    for (int s = 0; s < PEAK_STEPS; s++) {
-#pragma clang loop unroll(full)
-        for (int j = 0; j < 12; j++) sums[j] = _mm256_fmadd_ps(x, x, sums[j]);
-        __asm__ volatile("" ::: "memory");
-    }
-    for (int j = 1; j < 12; j++) sums[0] = _mm256_add_ps(sums[0], sums[j]);
-    ((float *)c)[t * 16] = sums[0][0] + sums[0][7] + (float)i;
-}
-
-/* Flops of one item, and the loop; 0 where there is none. */
-static double peak_task(ok_isa isa, bool bfloat16, ok_task *task) {
-    if (isa == OK_ISA_AVX512BF16 && bfloat16) {
-        *task = peak_avx512bf16;
-        return PEAK_STEPS * 16.0 * 64;
-    }
-    if (isa >= OK_ISA_AVX512) {
-        *task = peak_avx512;
-        return PEAK_STEPS * 16.0 * 32;
-    }
-    *task = peak_avx2;
-    return isa == OK_ISA_AVX2 ? PEAK_STEPS * 12.0 * 16 : 0;
-}
-#else
-static double peak_task(ok_isa isa, bool bfloat16, ok_task *task) { return 0; }
-#endif
-
-/* GFLOP/s of all threads by the clock, and with one thread by its processor time. */
-typedef struct {
-    double wall, processor;
-} peak;
-
-static peak measure_peak(ok_pool *pool, ok_isa isa, bool bfloat16) {
-    ok_task task;
-    const double flops = peak_task(isa, bfloat16, &task);
-    if (flops == 0) return (peak){NAN, NAN};
-    float *out = aligned_alloc(64, 64 * (size_t)ok_pool_threads(pool));
-    peak best = {0, 0};
-    for (int run = 0; run < 60; run++) {
-        double t = now(), processor = processor_now();
-        ok_parallel(pool, 40, task, out);
-        t = now() - t;
-        processor = processor_now() - processor;
-        best.wall = fmax(best.wall, 40 * flops / t / 1e9);
-        if (ok_pool_threads(pool) == 1)
-            best.processor = fmax(best.processor, 40 * flops / processor / 1e9);
-    }
-    free(out);
-    return best;
 }
 
 typedef struct {
@@ -174,8 +92,8 @@ int main(int argc, char **argv) {
     memset(y, 0, most_rows * 49152 * 2);
     const bool bfloat16 = getenv("F32") == NULL;
     const ok_tile *tile = ok_tile_get(isa, bfloat16);
-    const peak peak = measure_peak(pool, isa, bfloat16);
-    printf("{\"isa\": %d, \"threads\": %d, \"peak_gflops\": %.1f}\n", isa, threads, peak.wall);
+    const ok_peak peak = ok_peak_products(pool, isa, bfloat16);
+    printf("{\"isa\": %d, \"threads\": %d, \"peak_gflops\": %.1f}\n", isa, threads, peak.flops / 1e9);
     for (int r = 0; r < row_count; r++)
         for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
             for (int kind = WEIGHT_F32; kind <= WEIGHT_NF4; kind++)
@@ -207,11 +125,11 @@ int main(int argc, char **argv) {
                         "{\"shape\": \"%s\", \"rows\": %zu, \"weight\": \"%s\", \"direction\": \"%s\", "
                         "\"gflops\": %.1f, \"share\": %.3f, \"weight_gb_s\": %.1f",
                         shape->name, m, kind_names[kind], backward ? "backward" : "forward",
-                        gflops, gflops / peak.wall, bytes / best / 1e9);
+                        gflops, gflops * 1e9 / peak.flops, bytes / best / 1e9);
                     if (threads == 1)
                         printf(
                             ", \"processor_share\": %.3f",
-                            gflops * best / best_processor / peak.processor);
+                            gflops * 1e9 * best / best_processor / peak.processor_flops);
                     printf("}\n");
                     fflush(stdout);
                 }

@@ -19,7 +19,7 @@ package struct ModelLoader {
         _ files: ModelFiles, backend: any Backend, quantization: WeightQuantization = .none,
         progress: @escaping (Int, Int) -> Void = { _, _ in }
     ) throws {
-        pool = try (backend as? CPUBackend)?.pool ?? ThreadPool(threads: 1)
+        pool = try backend.cpu?.pool ?? ThreadPool(threads: 1)
         (self.files, self.backend, self.quantization) = (files, backend, quantization)
         self.progress = progress
     }

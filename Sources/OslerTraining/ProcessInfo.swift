@@ -82,10 +82,3 @@ package enum ProcessStatus {
         #endif
     }
 }
-
-/// Seconds on a clock that only goes forward.
-package func monotonicSeconds() -> Double {
-    var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
-    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
-}

@@ -23,6 +23,7 @@ package final class SFTTrainer {
     let output: RunFolder?
     let report: (TrainingEvent) throws -> Void
     var state = TrainerState()
+    private let flops: TrainingFlops
     private var order: (epoch: Int, rows: [Int])?
     /// Of the rows to train on.
     private(set) lazy var dataHash = StableHash(trainRows)
@@ -40,6 +41,7 @@ package final class SFTTrainer {
         (self.model, self.options, self.arena, self.output, self.report) =
             (model, options, arena, output, report)
         (self.trainRows, self.evalRows) = (trainRows, evalRows)
+        flops = TrainingFlops(model)
         plan = StepPlan(
             examples: trainRows.count, batchSize: options.batchSize,
             accumulation: options.accumulation, epochs: options.epochs, maxSteps: options.maxSteps)
@@ -104,6 +106,7 @@ package final class SFTTrainer {
         var gradientNorm: Double
         var learningRate: Double
         var tokens: Int
+        var needed: TrainingFlops.Needed
     }
 
     /// One optimizer step: all micro-batches of the accumulation, clipping, update.
@@ -134,7 +137,9 @@ package final class SFTTrainer {
         state.averages.lossSum += loss
         state.averages.steps += 1
         state.lossTotal += loss
-        return StepResult(loss: loss, gradientNorm: norm, learningRate: rate, tokens: tokens)
+        return StepResult(
+            loss: loss, gradientNorm: norm, learningRate: rate, tokens: tokens,
+            needed: needed(batches))
     }
 
     /// Forward and backward of one micro-batch. Returns its share of the step's loss.
@@ -154,6 +159,12 @@ package final class SFTTrainer {
         state.averages.accuracySum += rows.topSum / Double(rows.count)
         state.averages.microBatches += 1
         return loss
+    }
+
+    /// What the step can't do without: micro-batches that have no label are not run.
+    private func needed(_ batches: [MicroBatch]) -> TrainingFlops.Needed {
+        batches.filter { $0.targetCount > 0 }.map { flops.needed(TokenBatch($0)) }
+            .reduce(TrainingFlops.Needed(), +)
     }
 
     private func dropout(microBatch index: Int) -> DropoutSource? {
@@ -265,7 +276,7 @@ private struct PaceMeter {
         return StepReport(
             step: state.step, loss: result.loss, gradientNorm: result.gradientNorm,
             learningRate: result.learningRate, epoch: plan.epoch(afterSteps: state.step),
-            tokens: result.tokens, seconds: now - previous,
+            tokens: result.tokens, needed: result.needed, seconds: now - previous,
             secondsLeft: (now - start) / done * Double(totalSteps - state.step),
             residentBytes: ProcessStatus.residentBytes)
     }

@@ -1,4 +1,5 @@
 package import OslerFormats
+package import OslerModels
 
 /// What happens in a run, in order: the one stream that consoles, files and trackers consume.
 package enum TrainingEvent: Sendable {
@@ -31,6 +32,8 @@ package struct StepReport: Sendable, Equatable {
     package var epoch: Double
     /// Tokens of this step.
     package var tokens: Int
+    /// The flops that this step could not do without.
+    package var needed: TrainingFlops.Needed
     package var seconds: Double
     /// Seconds that the remaining steps will take at the pace so far.
     package var secondsLeft: Double

@@ -2,6 +2,7 @@ internal import ArgumentParser
 internal import OslerCompute
 internal import OslerData
 internal import OslerFormats
+internal import OslerModels
 internal import OslerTraining
 
 struct Train: ParsableCommand {
@@ -28,6 +29,13 @@ struct Train: ParsableCommand {
         help: "Print nothing but one JSON object at the end: steps with seconds, summary, memory.")
     var json = false
 
+    @Flag(
+        help: """
+            Measure every operation, and print where the time went: calls, seconds, needed GFLOP/s \
+            and GB/s, also when stopped with Ctrl-C. OSLER_PROFILE=1 does the same.
+            """)
+    var profile = false
+
     func run() throws {
         var configuration = try arguments.load()
         if resume { configuration.resumeFrom = "latest" }
@@ -41,22 +49,26 @@ struct Train: ParsableCommand {
         let report = try job.preflight()
         if !console.quiet { console.write(report.text(colour: console.usesColor)) }
         try report.check()
-        let backend = try CPUBackend.make(configuration)
-        let plan = try job.plan(on: backend)
+        let cpu = try CPUBackend.make(configuration)
+        let profiler =
+            profile || Profile.isWantedByEnvironment ? ProfilingBackend(cpu) : nil
+        let plan = try job.plan(on: cpu)
         console.write(plan.table)
         try plan.checkFits(configuration)
         let display = TrainingDisplay(console)
         let trainer = try job.makeTrainer(
-            backend: backend, loading: { console.progress("Loading the model", $0, $1) },
+            backend: profiler ?? cpu, loading: { console.progress("Loading the model", $0, $1) },
             report: display.receive)
         console.endProgress()
         console.write(trainer.trainableLine)
-        try train(trainer, job, console, display, plan)
+        profiler?.restart()
+        defer { if let profiler, !json { console.print(profiler.profile.table) } }
+        try train(trainer, job, console, display, plan, profiler)
     }
 
     private func train(
         _ trainer: SFTTrainer, _ job: TrainingJob, _ console: Console,
-        _ display: TrainingDisplay, _ plan: MemoryPlan
+        _ display: TrainingDisplay, _ plan: MemoryPlan, _ profiler: ProfilingBackend?
     ) throws {
         let stop = StopSignal()
         var before: EvaluationResult?
@@ -66,10 +78,11 @@ struct Train: ParsableCommand {
         }
         guard let summary = try trainer.train(shouldStop: { stop.isRequested }) else {
             console.write("continue with: osler train \(arguments.file) --resume")
+            if json { console.print(self.json(nil, display, plan, profiler).serialized()) }
             throw ExitCode(130)
         }
         let folder = try job.saveAdapter(trainer)
-        if json { return console.print(self.json(summary, display, plan).serialized()) }
+        if json { return console.print(self.json(summary, display, plan, profiler).serialized()) }
         for line in summaryLines(summary, trainer, before) { console.print(line) }
         console.write(
             "memory: planned \(plan.total.mebibytes), peak measured \(ProcessStatus.peakResidentBytes.mebibytes)"
@@ -77,21 +90,25 @@ struct Train: ParsableCommand {
         console.write("adapter: \(folder)")
     }
 
+    /// - Parameter summary: nil when the run was stopped.
     private func json(
-        _ summary: JSON.Object, _ display: TrainingDisplay, _ plan: MemoryPlan
+        _ summary: JSON.Object?, _ display: TrainingDisplay, _ plan: MemoryPlan,
+        _ profiler: ProfilingBackend?
     ) -> JSON {
         let steps = display.steps.map { step in
             JSON.object([
                 "step": .integer(step.step), "loss": .number(step.loss),
                 "grad_norm": .number(step.gradientNorm), "tokens": .integer(step.tokens),
                 "seconds": .number(step.seconds),
+                "needed_gflop": .number(Double(step.needed.total) / 1e9),
             ])
         }
-        return .object([
-            "steps": .array(steps), "summary": .object(summary),
-            "planned_bytes": .integer(plan.total),
-            "peak_bytes": .integer(ProcessStatus.peakResidentBytes),
-        ])
+        var object: JSON.Object = ["steps": .array(steps)]
+        if let summary { object["summary"] = .object(summary) }
+        object["planned_bytes"] = .integer(plan.total)
+        object["peak_bytes"] = .integer(ProcessStatus.peakResidentBytes)
+        if let profiler { object["profile"] = profiler.profile.json }
+        return .object(object)
     }
 
     private func summaryLines(

@@ -27,7 +27,7 @@ final class TrainingDisplay {
         case .evaluating(let batch, let count): console.progress("Evaluating", batch, count)
         case .saved(let path, _): console.write("saved \(path)")
         case .interrupted(let step, let checkpoint):
-            console.print("stopped after step \(step); saved \(checkpoint)")
+            console.note("stopped after step \(step); saved \(checkpoint)")
         case .finished: console.endProgress()
         }
     }

@@ -7,19 +7,25 @@ import Testing
     struct Configuration: CustomTestStringConvertible {
         let isa: CPUBackend.ISA
         let precision: Precision
-        var testDescription: String { "\(isa) \(precision)" }
+        var isProfiled = false
+        var testDescription: String { "\(isa) \(precision)\(isProfiled ? " profiled" : "")" }
+
+        func backend() throws -> any Backend {
+            let cpu = try CPUBackend(precision: precision, threads: 2, isa: isa)
+            return isProfiled ? ProfilingBackend(cpu) : cpu
+        }
     }
 
-    static let configurations = CPUBackend.ISA.supported.flatMap { isa in
-        [Precision.float32, .bfloat16].map { Configuration(isa: isa, precision: $0) }
+    static let configurations = [Precision.float32, .bfloat16].flatMap { precision in
+        CPUBackend.ISA.supported.map { Configuration(isa: $0, precision: precision) }
+            + [Configuration(isa: .best, precision: precision, isProfiled: true)]
     }
 
     @Test(arguments: configurations, ConformanceOp.allCases)
     func `agrees with the reference`(on configuration: Configuration, op: ConformanceOp) throws {
         let cases = ConformanceCase.of(op)
         #expect(!cases.isEmpty)
-        let backend = try CPUBackend(
-            precision: configuration.precision, threads: 2, isa: configuration.isa)
+        let backend = try configuration.backend()
         for item in cases {
             for misaligned in [false, true] {
                 let problems = try item.mismatches(on: backend, misaligned: misaligned)

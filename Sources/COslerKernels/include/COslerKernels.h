@@ -6,4 +6,5 @@
 #include "GEMM.h"
 #include "ISA.h"
 #include "Memory.h"
+#include "Peak.h"
 #include "Pool.h"
