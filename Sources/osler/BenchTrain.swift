@@ -213,8 +213,10 @@ struct BenchTrain: ParsableCommand {
     }
 
     /// - Returns: false when it was stopped before the last step.
-    private func train(_ model: CausalLM, report: @escaping (TrainingEvent) -> Void) throws -> Bool
-    {
+    private func train(
+        _ model: CausalLM, _ plan: MemoryPlan, report: @escaping (TrainingEvent) -> Void
+    ) throws -> Bool {
+        let options = options(.keeping(plan.blocks - plan.recomputedBlocks))
         let arena = try MemoryPlan.arenaBytes(
             configuration, lora: lora, options: options, trainBatches: batches, evalBatches: [],
             backend: model.backend)
