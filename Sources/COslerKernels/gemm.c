@@ -6,7 +6,7 @@
  * from the first value of k to the last, through all products, and are rounded and written once. Where the panels of
  * all k don't fit the second-level cache they are packed in runs, with the sums in memory in between.
  *
- * k is cut at multiples of the tile's `piece` and nowhere else, so neither rows, columns, runs nor threads change a bit
+ * k is cut at multiples of the tile's `piece`, but not close to its end, and nowhere else, so neither rows, columns, runs nor threads change a bit
  * of a value.
  *
  * Tried before: tasks that packed 256 values of k for 264 rows at a time packed weights six times for 1440 rows and kept
@@ -68,6 +68,17 @@ static inline size_t most(size_t a, size_t b) { return a > b ? a : b; }
 static inline size_t ceiling(size_t a, size_t b) { return (a + b - 1) / b; }
 static inline size_t aligned(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
 
+/* k is cut into pieces of `piece` values; less than half a piece goes with the one before it. */
+static inline size_t pieces(const ok_tile *tile, size_t k) {
+    const size_t piece = (size_t)tile->piece;
+    return k == 0 ? 0 : most(1, (k + piece / 2) / piece);
+}
+
+static inline int piece_length(const ok_tile *tile, size_t k, size_t piece) {
+    const size_t first = piece * (size_t)tile->piece;
+    return (int)(piece + 1 == pieces(tile, k) ? k - first : (size_t)tile->piece);
+}
+
 static const void *element(const ok_matrix *matrix, size_t row, size_t column) {
     const size_t index = matrix->transposed ? column * matrix->ld + row : row * matrix->ld + column;
     return (const char *)matrix->data + index * ok_type_bytes(matrix->type);
@@ -76,7 +87,7 @@ static const void *element(const ok_matrix *matrix, size_t row, size_t column) {
 // MARK: Left operands
 
 static char *packed_panel(const ok_tile *tile, const operand *a, size_t piece, size_t panel) {
-    const int length = (int)least((size_t)tile->piece, a->k - piece * (size_t)tile->piece);
+    const int length = piece_length(tile, a->k, piece);
     return a->packed + piece * a->row_panels * ok_panel_bytes(tile, tile->mr, tile->piece)
         + panel * ok_panel_bytes(tile, tile->mr, length);
 }
@@ -90,7 +101,7 @@ static void pack_task(void *context, size_t item, int thread) {
     const size_t runs = ceiling(a->row_panels, PACK_PANELS);
     const size_t piece = item / runs, first = item % runs * PACK_PANELS;
     const size_t k = piece * (size_t)tile->piece, mr = (size_t)tile->mr;
-    const int length = (int)least((size_t)tile->piece, a->k - k);
+    const int length = piece_length(tile, a->k, piece);
     for (size_t panel = first; panel < least(first + PACK_PANELS, a->row_panels); panel++)
         tile->pack_a(
             element(a->matrix, job->row + panel * mr, k), a->matrix->type, a->matrix->ld,
@@ -260,12 +271,13 @@ static int take_run(
     int count = 0;
     while (count < MAXIMUM_SEGMENTS && !at_end(plan->call, at)) {
         const ok_product *product = &plan->call->products[at->product];
-        const int length = (int)least((size_t)tile->piece, product->k - at->k);
+        const size_t piece = at->k / (size_t)tile->piece;
+        const int length = piece_length(tile, product->k, piece);
         const size_t panel_bytes = aligned(ok_panel_bytes(tile, tile->nr, length));
         if (count > 0 && used + panels * panel_bytes > limit) break;
         segments[count++] = (segment){
             .b = &product->b, .a = &job->operands[plan->operands[at->product]],
-            .piece = at->k / (size_t)tile->piece, .k = at->k, .length = length,
+            .piece = piece, .k = at->k, .length = length,
             .scale = product->scale, .panels = own->panels + used, .panel_bytes = panel_bytes};
         used += panels * panel_bytes;
         at->k += (size_t)length;
@@ -441,14 +453,12 @@ static size_t plan_scratch(job *job, size_t step, int threads, ok_scratch *scrat
     size_t packed_bytes = 0, items = 0, offsets[MAXIMUM_CALLS * MAXIMUM_PRODUCTS];
     for (int i = 0; i < job->operand_count; i++) {
         operand *a = &job->operands[i];
-        const size_t pieces = ceiling(a->k, (size_t)tile->piece);
         a->rows = a->m > job->row ? least(step, a->m - job->row) : 0;
         a->row_panels = ceiling(a->rows, (size_t)tile->mr);
-        a->items = pieces * ceiling(a->row_panels, PACK_PANELS);
+        a->items = pieces(tile, a->k) * ceiling(a->row_panels, PACK_PANELS);
         items += a->items;
         offsets[i] = packed_bytes;
-        packed_bytes +=
-            aligned(pieces * a->row_panels * ok_panel_bytes(tile, tile->mr, tile->piece));
+        packed_bytes += aligned(a->row_panels * ok_panel_bytes(tile, tile->mr, (int)a->k));
     }
     size_t columns = 0, sums = 0;
     for (int i = 0; i < job->plan_count; i++) {

@@ -7,7 +7,7 @@
  *
  * The micro-kernel's sum is one chain of fused multiply-adds over k for each output value, in order of k, from zero; an
  * accumulating call adds it to C. So cutting rows or columns into other tiles does not change a bit; cutting k does,
- * and products are cut at multiples of `piece` always (which also keeps the error of long sums down).
+ * and products are cut at multiples of `piece` always (see gemm.c) (which also keeps the error of long sums down).
  *
  * In bfloat16 arithmetic operands are rounded to bfloat16 (nearest even) when packed. vdpbf16ps (AVX512BF16) flushes
  * denormal operands and results to zero and adds a pair's two products without rounding between; the others keep
