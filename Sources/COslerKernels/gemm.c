@@ -11,6 +11,7 @@
  *
  * Tried before: tasks that packed 256 values of k for 264 rows at a time packed weights six times for 1440 rows and kept
  * sums in the second-level cache: 23% of a training step's time went to packing and to writing results. */
+#include "fewrows.h"
 #include "gemm_tile.h"
 
 #include <stdio.h>
@@ -485,6 +486,9 @@ void ok_gemm(
     const ok_tile *tile, ok_pool *pool, ok_scratch *scratch, const ok_call *calls, int count
 ) {
     if (count > MAXIMUM_CALLS) abort();
+    ok_call rest[MAXIMUM_CALLS];
+    count = ok_few_rows(tile, pool, scratch, calls, count, rest);
+    calls = rest;
     const int threads = ok_pool_threads(pool);
     job job;
     job.tile = tile;

@@ -42,9 +42,12 @@ package protocol Backend: AnyObject, Sendable {
     /// Every product is `scale * op(a) * op(b)` with `op(a)` `[M, K_i]` and `op(b)` `[K_i, N]`; in
     /// bfloat16 precision both operands are rounded to bfloat16 first (float32 operands too) and
     /// `scale` is applied in float32 to that product's sums. `addend` `[M, N]` float32 or bfloat16
-    /// may be `output` itself. `bias` is `[N]`. 2 M N K flops a product. A product's sum runs over
-    /// K in an order that does not depend on M or on threads. Those that have a left operand in
-    /// common share the work of rounding and packing it.
+    /// may be `output` itself. `bias` is `[N]`. 2 M N K flops a product. Those that have a left
+    /// operand in common share the work of rounding and packing it.
+    ///
+    /// A product's sum runs over K in an order that depends neither on threads nor on M, with one
+    /// exception: up to `fewRows` rows may be summed in another order than more rows are. So a row
+    /// has the same bits in any batch of up to `fewRows` rows, and the same bits in any larger one.
     func multiply(_ multiplications: [Multiplication])
 
     // MARK: Layers
@@ -224,6 +227,10 @@ package struct SequenceTable: Sendable, Equatable {
         }
     }
 }
+
+/// `Backend.multiply` may sum products of up to this many rows in an order of their own: decoding
+/// text is made of them, and reads weights as they lie in memory.
+package let fewRows = 16
 
 package enum LossKind: String, Sendable { case nll, dft }
 

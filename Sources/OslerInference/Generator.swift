@@ -12,6 +12,8 @@ package final class Generator {
     package let usesAdapters: Bool
     private let cache: KeyValueCache
     private let arena: Arena
+    /// `[V]`, of the token after the last one read.
+    private var logits: [Float] = []
     /// Tokens read so far, whose keys and values are kept.
     package private(set) var ids: [Int32] = []
 
@@ -37,11 +39,10 @@ package final class Generator {
         cache.lengths[0] = length
     }
 
-    /// Makes `prompt` all that has been read, and returns the logits `[V]` for the token after it. What it has in
-    /// common with the tokens read before is not computed again.
+    /// Makes `prompt` all that has been read. What it has in common with the tokens read before is not computed again.
     ///
-    /// - Returns: nil when `shouldStop` says so between two pieces of the prompt.
-    private func restart(with prompt: [Int32]) throws -> [Float]? {
+    /// - Returns: false when `shouldStop` says so between two pieces of the prompt.
+    private func restart(with prompt: [Int32]) throws -> Bool {
         let common = zip(ids, prompt).prefix { $0 == $1 }.count
         // The last token is always read: its logits are not kept.
         let kept = min(common, prompt.count - 1)
@@ -49,20 +50,20 @@ package final class Generator {
         return try read(Array(prompt[kept...]))
     }
 
-    /// Reads more tokens and returns the logits `[V]` for the next one; nil when stopped between two pieces.
-    private func read(_ newIDs: [Int32]) throws -> [Float]? {
+    /// Reads more tokens, so that `logits` are those of the next one; false when stopped between two pieces.
+    private func read(_ newIDs: [Int32]) throws -> Bool {
         precondition(!newIDs.isEmpty && ids.count + newIDs.count <= capacity)
-        var logits: [Float] = []
         var rest = newIDs[...]
         while !rest.isEmpty {
-            if shouldStop() { return nil }
+            if shouldStop() { return false }
             let piece = rest.prefix(Self.prefillTokens)
             rest = rest.dropFirst(piece.count)
-            logits = try model.advance(
-                [(0, Array(piece))], cache: cache, usesAdapters: usesAdapters, arena: arena)
+            try model.advance(
+                [(0, Array(piece))], cache: cache, usesAdapters: usesAdapters, arena: arena,
+                logits: &logits)
             ids += piece
         }
-        return logits
+        return true
     }
 
     package struct Output: Sendable, Equatable {
@@ -71,7 +72,16 @@ package final class Generator {
         /// log p of each.
         package var logProbabilities: [Float] = []
         package var stopped = false
+        package init() {}
     }
+
+    /// How long the prompt took, and all tokens after the first.
+    package struct Times: Sendable {
+        package var prompt = Duration.zero
+        package var decoding = Duration.zero
+    }
+    /// Of the last `generate`.
+    package private(set) var times = Times()
 
     /// Restarts with `prompt`, then draws tokens until a stop token, `maxNewTokens`, or the capacity.
     ///
@@ -82,11 +92,19 @@ package final class Generator {
     ) throws -> Output {
         var sampler = Sampler(sampling)
         var output = Output()
-        var next = try restart(with: prompt)
-        while let logits = next, output.ids.count < maxNewTokens, !shouldStop() {
-            let id = sampler.next(logits)
+        let clock = ContinuousClock()
+        var start = clock.now
+        var isGoing = try restart(with: prompt)
+        times.prompt = clock.now - start
+        start = clock.now
+        defer { times.decoding = clock.now - start }
+        while isGoing, output.ids.count < maxNewTokens, !shouldStop() {
+            let id = logits.withUnsafeBufferPointer { logits in
+                let id = sampler.next(logits)
+                output.logProbabilities.append(logProbability(of: id, logits))
+                return id
+            }
             output.ids.append(id)
-            output.logProbabilities.append(logProbability(of: id, logits))
             if stop.contains(id) {
                 output.stopped = true
                 break
@@ -94,7 +112,7 @@ package final class Generator {
             guard try onToken(id), ids.count < capacity, output.ids.count < maxNewTokens else {
                 break
             }
-            next = try read([id])
+            isGoing = try read([id])
         }
         return output
     }

@@ -26,8 +26,9 @@ package struct Sampler: Sendable {
     private struct Candidate {
         let id: Int32
         /// Probability up to a factor.
-        let weight: Double
+        let weight: Float
     }
+    private var weights: [Float] = []
 
     package init(_ options: SamplingOptions) {
         self.options = options
@@ -35,47 +36,94 @@ package struct Sampler: Sendable {
     }
 
     package mutating func next(_ logits: [Float]) -> Int32 {
-        guard options.temperature > 0 else { return Self.largest(logits) }
-        var candidates = weighted(logits)
-        if let topK = options.topK, topK < candidates.count {
-            // Ties with the k-th.
-            candidates.sort(by: Self.precedes)
-            candidates.removeSubrange(max(1, topK)...)
-        }
-        if options.topP < 1 { candidates = nucleus(candidates) }
-        var draw = uniform() * candidates.reduce(0) { $0 + $1.weight }
-        for candidate in candidates {
-            draw -= candidate.weight
-            if draw < 0 { return candidate.id }
-        }
-        // Rounding left a little of the sum; every candidate has a weight above zero.
-        return candidates.last?.id ?? Self.largest(logits)
+        logits.withUnsafeBufferPointer { next($0) }
     }
 
-    /// Softmax without its divisor, of all logits or of those that are not below the k-th.
-    private func weighted(_ logits: [Float]) -> [Candidate] {
-        let top = Double(logits.max() ?? 0)
-        let floor = options.topK.map { Self.largest(max(1, $0), of: logits) } ?? -.infinity
-        var candidates: [Candidate] = []
-        for (index, logit) in logits.enumerated() where logit >= floor {
-            let weight = exp((Double(logit) - top) / options.temperature)
-            if weight > 0 { candidates.append(Candidate(id: Int32(index), weight: weight)) }
+    package mutating func next(_ logits: UnsafeBufferPointer<Float>) -> Int32 {
+        guard options.temperature > 0 else { return Self.firstLargest(logits) }
+        let total = weigh(logits)
+        let share = uniform()
+        guard options.topK != nil || options.topP < 1 else {
+            return Self.chosen(share * total, weights.indices) {
+                Candidate(id: Int32($0), weight: weights[$0])
+            }
         }
-        return candidates
+        var candidates = candidates(logits, total: total)
+        var sum = candidates.reduce(0) { $0 + Double($1.weight) }
+        if options.topP < 1 {
+            (candidates, sum) = nucleus(candidates, of: options.topK == nil ? total : sum)
+        }
+        return Self.chosen(share * sum, candidates.indices) { candidates[$0] }
     }
 
-    /// The smallest set, most probable first, whose share reaches top-p (Holtzman et al. 2020).
-    private func nucleus(_ candidates: [Candidate]) -> [Candidate] {
-        let total = candidates.reduce(0) { $0 + $1.weight }
-        // All that weigh less than this are together less than 1 - p: they can't be in the set, and needn't be sorted.
-        let floor = (1 - options.topP) * total / Double(candidates.count)
-        let sorted = candidates.filter { $0.weight >= floor }.sorted(by: Self.precedes)
+    /// The candidate in whose weight `draw` falls when weights are laid end to end.
+    private static func chosen(
+        _ draw: Double, _ indices: Range<Int>, _ candidate: (Int) -> Candidate
+    ) -> Int32 {
+        var (rest, last): (Double, Int32) = (draw, 0)
+        for index in indices {
+            let candidate = candidate(index)
+            guard candidate.weight > 0 else { continue }
+            rest -= Double(candidate.weight)
+            last = candidate.id
+            if rest < 0 { break }
+        }
+        // Rounding may leave a little of the sum: then it is the last one.
+        return last
+    }
+
+    /// Softmax without its divisor of all logits, and its sum.
+    private mutating func weigh(_ logits: UnsafeBufferPointer<Float>) -> Double {
+        if weights.count != logits.count {
+            weights = [Float](repeating: 0, count: logits.count)
+        }
+        let (top, scale) = (OslerInference.largest(logits), Float(1 / options.temperature))
+        var total = 0.0
+        weights.withUnsafeMutableBytes { bytes in
+            forEachExponential(logits, top: top, scale: scale) {
+                values, first, count in
+                total += Double(values.sum())
+                if count == 16 {
+                    bytes.storeBytes(of: values, toByteOffset: 4 * first, as: SIMD16<Float>.self)
+                } else {
+                    for lane in 0..<count {
+                        bytes.storeBytes(
+                            of: values[lane], toByteOffset: 4 * (first + lane), as: Float.self)
+                    }
+                }
+            }
+        }
+        return total
+    }
+
+    /// The top-k, most probable first; without top-k those that can be in the nucleus.
+    private func candidates(
+        _ logits: UnsafeBufferPointer<Float>, total: Double
+    ) -> [Candidate] {
+        guard let topK = options.topK else {
+            // All that weigh less are together less than 1 - p: they can't be in the set, and needn't be sorted.
+            let floor = Float((1 - options.topP) * total / Double(weights.count))
+            return weights.enumerated().filter { $0.element >= floor && $0.element > 0 }
+                .map { Candidate(id: Int32($0.offset), weight: $0.element) }
+                .sorted(by: Self.precedes)
+        }
+        let floor = Self.largest(max(1, topK), of: logits)
+        let all = logits.indices.lazy.filter { logits[$0] >= floor }
+            .map { Candidate(id: Int32($0), weight: weights[$0]) }
+        // Ties with the k-th.
+        return Array(all.sorted(by: Self.precedes).prefix(max(1, topK)))
+    }
+
+    /// The smallest set whose share of `total` reaches top-p (Holtzman et al. 2020), and its sum.
+    private func nucleus(
+        _ sorted: [Candidate], of total: Double
+    ) -> ([Candidate], Double) {
         var sum = 0.0
         let last = sorted.firstIndex { candidate in
-            sum += candidate.weight
+            sum += Double(candidate.weight)
             return sum >= options.topP * total
         }
-        return Array(sorted[...(last ?? sorted.count - 1)])
+        return (Array(sorted[...(last ?? sorted.count - 1)]), sum)
     }
 
     private static func precedes(_ a: Candidate, _ b: Candidate) -> Bool {
@@ -83,7 +131,7 @@ package struct Sampler: Sendable {
     }
 
     /// The `count`-th largest value, by a sorted list of the largest so far.
-    private static func largest(_ count: Int, of values: [Float]) -> Float {
+    private static func largest(_ count: Int, of values: UnsafeBufferPointer<Float>) -> Float {
         var largest: [Float] = []
         for value in values where largest.count < count || value > largest[count - 1] {
             if largest.count == count { largest.removeLast() }
@@ -93,10 +141,9 @@ package struct Sampler: Sendable {
     }
 
     /// The first of the largest.
-    static func largest(_ logits: [Float]) -> Int32 {
-        var best = (index: 0, value: -Float.infinity)
-        for (index, value) in logits.enumerated() where value > best.value { best = (index, value) }
-        return Int32(best.index)
+    static func firstLargest(_ logits: UnsafeBufferPointer<Float>) -> Int32 {
+        let top = OslerInference.largest(logits)
+        return Int32(logits.firstIndex(of: top) ?? 0)
     }
 
     /// In [0, 1): 53 bits of SplitMix64 (Steele et al. 2014).

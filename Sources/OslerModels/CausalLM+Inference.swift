@@ -22,6 +22,17 @@ extension CausalLM {
         _ tokens: [(sequence: Int, ids: [Int32])], cache: KeyValueCache, usesAdapters: Bool = true,
         arena: Arena
     ) throws -> [Float] {
+        var logits: [Float] = []
+        try advance(
+            tokens, cache: cache, usesAdapters: usesAdapters, arena: arena, logits: &logits)
+        return logits
+    }
+
+    /// The same into memory that is kept from token to token.
+    package func advance(
+        _ tokens: [(sequence: Int, ids: [Int32])], cache: KeyValueCache, usesAdapters: Bool = true,
+        arena: Arena, logits: inout [Float]
+    ) throws {
         try arena.scope {
             var (entries, positions, lastRows): ([SequenceTable.Entry], [Int32], [Int]) =
                 ([], [], [])
@@ -40,15 +51,23 @@ extension CausalLM {
                 positions: positions, sequences: SequenceTable(entries: entries), arena: arena,
                 usesAdapters: usesAdapters)
             let hidden = hiddenStates(tokens.flatMap(\.ids), cache: cache, pass)
-            return try logits(hidden, rows: lastRows, pass)
+            let result = logitsTensor(hidden, rows: lastRows, pass)
+            if logits.count != result.count {
+                logits = [Float](repeating: 0, count: result.count)
+            }
+            try logits.withUnsafeMutableBytes { try backend.read(result, into: $0) }
         }
     }
 
     private func logits(_ hidden: Tensor, rows: [Int], _ pass: Pass) throws -> [Float] {
+        try backend.floats(logitsTensor(hidden, rows: rows, pass))
+    }
+
+    private func logitsTensor(_ hidden: Tensor, rows: [Int], _ pass: Pass) -> Tensor {
         let normed = finalNormed(hidden, rows: rows.map { Int32($0) }, pass)
         let logits = pass.arena.tensor(.float32, [rows.count, configuration.vocabularySize])
         backend.multiply([.forward(normed.output, head)], adding: nil, bias: nil, into: logits)
-        return try backend.floats(logits)
+        return logits
     }
 }
 

@@ -16,7 +16,7 @@ extension ConformanceCase {
             ] {
                 cases += [forward(m, n, k, form), backward(m, n, k, form)]
             }
-            cases.append(linearWithLoRA(form))
+            cases.append(linearWithLoRA(form, m: 19, n: 70, k: 65))
         }
         for (m, n, k) in [(1, 1, 1), (8, 17, 33), (16, 130, 65), (33, 15, 1)] {
             cases += [weightGradient(m, n, k, .float32), weightGradient(m, n, k, .bfloat16)]
@@ -25,6 +25,26 @@ extension ConformanceCase {
             cases += [forward(70, 300, 1300, form), backward(40, 290, 1100, form)]
         }
         cases += [inPlace(.float32), inPlace(.bfloat16), empty, several]
+        return cases + fewRows
+    }
+
+    /// 1 to 17 rows, where CPU kernels go from reading weights in place to packing them: rows and columns that fill no
+    /// tile, K that fills no vector, K that cuts NF4 blocks and K that doesn't, K beyond any chunk.
+    private static var fewRows: [ConformanceCase] {
+        var cases: [ConformanceCase] = []
+        for form in MatrixForm.allCases {
+            for m in 1...17 {
+                cases.append(forward(m, 7, 192, form))
+                cases.append(forward(m, m, 33 + m, form))
+            }
+            for (m, n, k) in [
+                (1, 67, 576), (3, 6, 1100), (6, 5, 2112), (16, 70, 96), (1, 3, 16448),
+                (9, 2, 16448),
+            ] {
+                cases.append(forward(m, n, k, form))
+            }
+            for m in [1, 4, 11] { cases.append(linearWithLoRA(form, m: m, n: 70, k: 128)) }
+        }
         return cases
     }
 
@@ -62,10 +82,13 @@ extension ConformanceCase {
     }
 
     /// `x w^T + scale (x a^T) b^T + bias + residual`, the adapter's part as a second product.
-    private static func linearWithLoRA(_ form: MatrixForm) -> ConformanceCase {
-        ConformanceCase(.multiply, "linear with adapter, bias and residual, \(form.rawValue)") {
-            run in
-            let (m, n, k, rank) = (19, 70, 65, 8)
+    private static func linearWithLoRA(_ form: MatrixForm, m: Int, n: Int, k: Int)
+        -> ConformanceCase
+    {
+        ConformanceCase(
+            .multiply, "\(m) rows with adapter, bias and residual, \(form.rawValue) over \(k)"
+        ) { run in
+            let rank = 8
             let (x, xa) = (
                 try run.normal(run.activation, [m, k]), try run.normal(run.activation, [m, rank])
             )

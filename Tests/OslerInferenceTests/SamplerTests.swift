@@ -114,6 +114,45 @@ import Testing
         #expect(full.ids == Array(long.ids.prefix(4)))
     }
 
+    @Test(arguments: [1, 3, 20], [Precision.float32, .bfloat16])
+    func `prompts answered together get the answers that each gets alone`(
+        sequences: Int, precision: Precision
+    ) throws {
+        let model = try loadTiny(Fixtures.path("lora/base"), precision)
+        // Prompts and answers of many lengths, so that places come free at different times.
+        let requests = (0..<25).map { i in
+            var sampling = SamplingOptions()
+            (sampling.temperature, sampling.seed) = (i % 2 == 0 ? 0 : 0.9, UInt64(i))
+            return BatchGenerator.Request(
+                prompt: (0...(i * 7 % 23)).map { Int32(1 + (i * 31 + $0 * 17) % 300) },
+                maxNewTokens: 1 + i * 5 % 9, sampling: sampling)
+        }
+        let alone = try Generator(model, capacity: 64)
+        let wanted = try requests.map { request in
+            alone.rewind(to: 0)
+            return try alone.generate(
+                request.prompt, maxNewTokens: request.maxNewTokens, stop: [3, 200],
+                sampling: request.sampling)
+        }
+        var found = [Generator.Output?](repeating: nil, count: requests.count)
+        let together = try BatchGenerator(model, sequences: sequences, capacity: 64)
+        try together.generate(requests, stop: [3, 200]) { index, answer in
+            #expect(found[index] == nil)
+            found[index] = answer
+        }
+        #expect(found == wanted)
+    }
+
+    @Test func `log probabilities are those of a plain softmax`() {
+        let logits = (0..<1003).map { Float(($0 * 7919) % 1000) / 40 - 12 }
+        let wanted = logSoftmax(logits[...])
+        logits.withUnsafeBufferPointer { values in
+            for id in stride(from: 0, to: 1003, by: 17) {
+                #expect(abs(Double(logProbability(of: Int32(id), values)) - wanted[id]) < 2e-6)
+            }
+        }
+    }
+
     @Test func `sequences scored together are scored as alone`() throws {
         let model = try loadTiny(Fixtures.path("lora/base"))
         let sequences: [[Int32]] = [[1, 301, 273, 203], [5], [], [9, 8, 7, 6, 5, 4, 3]]

@@ -1,0 +1,379 @@
+#include "fewrows.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#define ROWS 4
+#define GROUP 4
+/* Values of k that stay in the first-level cache between groups of rows of x. */
+#define CHUNK 1024
+#define INLINED static inline __attribute__((always_inline))
+
+#pragma clang attribute push( \
+    __attribute__((target("avx2,fma,avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,evex512"))), \
+    apply_to = function)
+
+static size_t x_bytes(size_t k) { return (k + 63) / 64 * 128; }
+
+/* NF4 whose blocks begin with the rows: 64 values, 32 bytes, are decoded at a time, first the even ones, then the odd
+ * ones, and x is put in the same order. */
+static bool by_blocks(const ok_few_dots *work) {
+    const ok_nf4 *nf4 = work->w->nf4;
+    return nf4 && work->k % 64 == 0 && nf4->block_size % 64 == 0 && work->w->ld == work->k;
+}
+
+INLINED __m512i load32(const void *from, ok_type type, size_t at, size_t count) {
+    if (type == OK_BF16) {
+        const __mmask32 mask = count < 32 ? (1u << count) - 1 : ~0u;
+        return _mm512_maskz_loadu_epi16(mask, (const uint16_t *)from + at);
+    }
+    const float *values = (const float *)from + at;
+    const __mmask16 low = count < 16 ? (__mmask16)((1u << count) - 1) : 0xffff;
+    const __mmask16 high = count <= 16 ? 0
+        : count < 32 ? (__mmask16)((1u << (count - 16)) - 1) : 0xffff;
+    return (__m512i)_mm512_cvtne2ps_pbh(
+        _mm512_maskz_loadu_ps(high, values + 16), _mm512_maskz_loadu_ps(low, values));
+}
+
+/* `k` values in bfloat16, zeros up to a multiple of 32 behind them. */
+static void convert(const void *from, ok_type type, size_t at, size_t k, uint16_t *to) {
+    for (size_t p = 0; p < k; p += 32)
+        _mm512_storeu_si512(to + p, load32(from, type, at + p, k - p < 32 ? k - p : 32));
+}
+
+static void pack(const void *x, ok_type type, const ok_few_dots *work, void *out) {
+    if (!by_blocks(work)) {
+        convert(x, type, 0, work->k, out);
+        return;
+    }
+    _Alignas(64) static const uint16_t evens[32] = {
+        0,  2,  4,  6,  8,  10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30,
+        32, 34, 36, 38, 40, 42, 44, 46, 48, 50, 52, 54, 56, 58, 60, 62,
+    };
+    const __m512i even = _mm512_load_si512(evens);
+    const __m512i odd = _mm512_add_epi16(even, _mm512_set1_epi16(1));
+    for (size_t p = 0; p < work->k; p += 64) {
+        const __m512i low = load32(x, type, p, 32), high = load32(x, type, p + 32, 32);
+        uint16_t *to = (uint16_t *)out + p;
+        _mm512_storeu_si512(to, _mm512_permutex2var_epi16(low, even, high));
+        _mm512_storeu_si512(to + 32, _mm512_permutex2var_epi16(low, odd, high));
+    }
+}
+
+/* Lanes of four sums to four values, each lane in its place of the same tree. */
+INLINED __m128 totals(const __m512 *s) {
+    const __m512 ab = _mm512_add_ps(_mm512_unpacklo_ps(s[0], s[1]), _mm512_unpackhi_ps(s[0], s[1]));
+    const __m512 cd = _mm512_add_ps(_mm512_unpacklo_ps(s[2], s[3]), _mm512_unpackhi_ps(s[2], s[3]));
+    const __m512 all = _mm512_add_ps(
+        _mm512_shuffle_ps(ab, cd, 0x44), _mm512_shuffle_ps(ab, cd, 0xee));
+    const __m256 half = _mm256_add_ps(
+        _mm512_castps512_ps256(all), _mm512_extractf32x8_ps(all, 1));
+    return _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+}
+
+INLINED __m512 dot(__m512 sum, __m512i x, __m512i w) {
+    return _mm512_dpbf16_ps(sum, (__m512bh)x, (__m512bh)w);
+}
+
+INLINED void put(const ok_few_dots *work, size_t j, int row, int there, const __m512 *sums) {
+    const __mmask8 mask = (__mmask8)((1u << there) - 1);
+    _mm_mask_storeu_ps(work->sums + (size_t)row * work->sums_ld + j, mask, totals(sums));
+}
+
+/* Bytes ahead, at least, of what is asked for; rounded up to whole groups of ROWS rows. */
+#define AHEAD 4096
+
+static size_t bytes_ahead(size_t row_bytes) {
+    const size_t group = ROWS * row_bytes;
+    return group == 0 ? 0 : (AHEAD + group - 1) / group * group;
+}
+
+INLINED void ask_for(const char *line) { _mm_prefetch(line, _MM_HINT_T1); }
+
+/* `k` values of ROWS rows of W and `c` rows of x; `kept` [c][ROWS] holds sums between chunks. */
+INLINED void tile(
+    const int c, const char *next, const int lines, const uint16_t *const *w, const char *x, size_t x_bytes,
+    size_t k, __m512 *kept, bool begins
+) {
+    __m512 sums[GROUP][ROWS];
+#pragma clang loop unroll(full)
+    for (int i = 0; i < c; i++)
+#pragma clang loop unroll(full)
+        for (int r = 0; r < ROWS; r++)
+            sums[i][r] = begins ? _mm512_setzero_ps() : kept[i * ROWS + r];
+    size_t p = 0;
+    for (; p + 32 <= k; p += 32) {
+        __m512i values[ROWS];
+#pragma clang loop unroll(full)
+        for (int r = 0; r < ROWS; r++) {
+            values[r] = _mm512_loadu_si512(w[r] + p);
+            if (r < lines) ask_for(next + (size_t)r * 64 + 8 * p);
+        }
+#pragma clang loop unroll(full)
+        for (int i = 0; i < c; i++) {
+            const __m512i own = _mm512_load_si512(x + (size_t)i * x_bytes + 2 * p);
+#pragma clang loop unroll(full)
+            for (int r = 0; r < ROWS; r++) sums[i][r] = dot(sums[i][r], own, values[r]);
+        }
+    }
+    if (p < k) {
+#pragma clang loop unroll(full)
+        for (int r = 0; r < ROWS; r++) {
+            const __m512i value = load32(w[r], OK_BF16, p, k - p);
+#pragma clang loop unroll(full)
+            for (int i = 0; i < c; i++)
+                sums[i][r] = dot(
+                    sums[i][r], _mm512_load_si512(x + (size_t)i * x_bytes + 2 * p), value);
+        }
+    }
+#pragma clang loop unroll(full)
+    for (int i = 0; i < c; i++)
+#pragma clang loop unroll(full)
+        for (int r = 0; r < ROWS; r++) kept[i * ROWS + r] = sums[i][r];
+}
+
+static void tiles(
+    int c, const char *next, int lines, const uint16_t *const *w, const char *x, size_t x_bytes,
+    size_t k, __m512 *kept, bool begins
+) {
+#define CASE(C)                                                                  \
+    case C:                                                                      \
+        if (lines == 0) tile(C, next, 0, w, x, x_bytes, k, kept, begins);        \
+        else if (lines == 1) tile(C, next, 1, w, x, x_bytes, k, kept, begins);   \
+        else tile(C, next, 2, w, x, x_bytes, k, kept, begins);                   \
+        break;
+    switch (c) { CASE(1) CASE(2) CASE(3) CASE(4) }
+#undef CASE
+}
+
+/* Bfloat16 weights and at most GROUP rows of x: one row of W after the other, in the order of memory. The machine's own
+ * prefetching does that best; the sums of some rows are under way at once. */
+INLINED void stream(const int c, const ok_few_dots *work) {
+    const ok_matrix *w = work->w;
+    const size_t whole = work->k & ~(size_t)31;
+    for (size_t j = 0; j < work->count; j += ROWS) {
+        const int there = work->count - j < ROWS ? (int)(work->count - j) : ROWS;
+        __m512 sums[GROUP][ROWS];
+#pragma clang loop unroll(full)
+        for (int r = 0; r < ROWS; r++) {
+            const size_t row = work->first + j + (size_t)(r < there ? r : there - 1);
+            const uint16_t *from = (const uint16_t *)w->data + row * w->ld;
+#pragma clang loop unroll(full)
+            for (int i = 0; i < c; i++) sums[i][r] = _mm512_setzero_ps();
+#pragma clang loop unroll_count(2)
+            for (size_t p = 0; p < whole; p += 32) {
+                const __m512i value = _mm512_loadu_si512(from + p);
+#pragma clang loop unroll(full)
+                for (int i = 0; i < c; i++)
+                    sums[i][r] = dot(
+                        sums[i][r],
+                        _mm512_load_si512(work->x + (size_t)i * work->x_bytes + 2 * p), value);
+            }
+            if (whole == work->k) continue;
+            const __m512i value = load32(from, OK_BF16, whole, work->k - whole);
+#pragma clang loop unroll(full)
+            for (int i = 0; i < c; i++)
+                sums[i][r] = dot(
+                    sums[i][r],
+                    _mm512_load_si512(work->x + (size_t)i * work->x_bytes + 2 * whole), value);
+        }
+#pragma clang loop unroll(full)
+        for (int i = 0; i < c; i++) put(work, j, i, there, sums[i]);
+    }
+}
+
+/* Scales of blocks one after the other. With double quantization a scale is one of 256 while the outer block lasts. */
+typedef struct {
+    const ok_nf4 *nf4;
+    size_t outer;
+    float map[256];
+} scales;
+
+static void set_outer(scales *s, size_t outer) {
+#pragma clang fp contract(off)
+    const __m512 factor = _mm512_set1_ps(s->nf4->nested_absmax[outer]);
+    const __m512 offset = _mm512_set1_ps(s->nf4->nested_offset);
+    for (int i = 0; i < 256; i += 16) {
+        const __m512 scaled = _mm512_mul_ps(_mm512_loadu_ps(s->nf4->nested_table + i), factor);
+        _mm512_storeu_ps(s->map + i, _mm512_add_ps(scaled, offset));
+    }
+    s->outer = outer;
+}
+
+/* The scales of `count` runs of 64 values from value `start` on. */
+static const float *scales_at(scales *s, size_t start, size_t count, float *space) {
+    const ok_nf4 *nf4 = s->nf4;
+    if (nf4->block_size != 64) {
+        for (size_t i = 0; i < count; i++)
+            space[i] = ok_nf4_absmax(nf4, (start + 64 * i) / nf4->block_size);
+        return space;
+    }
+    const size_t first = start / 64;
+    if (nf4->absmax) return nf4->absmax + first;
+    for (size_t i = 0; i < count;) {
+        const size_t outer = ok_quotient(first + i, nf4->nested_block_size);
+        if (outer != s->outer) set_outer(s, outer);
+        size_t end = (outer + 1) * nf4->nested_block_size - first;
+        if (end > count) end = count;
+        for (; i < end; i++) space[i] = s->map[nf4->absmax_codes[first + i]];
+    }
+    return space;
+}
+
+/* 32 bytes of codes of one block: 64 values as bfloat16, those of even index and those of odd. */
+typedef struct {
+    __m512i even, odd;
+} decoded;
+
+INLINED decoded decode(const uint8_t *codes, const float *scale) {
+    const __m512 scaled = _mm512_mul_ps(_mm512_loadu_ps(ok_nf4_table), _mm512_set1_ps(*scale));
+    /* Twice, so that the fifth bit of an index does not matter. */
+    const __m512i table = (__m512i)_mm512_cvtne2ps_pbh(scaled, scaled);
+    const __m512i pairs = _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)codes));
+    decoded d;
+    d.even = _mm512_permutexvar_epi16(_mm512_srli_epi16(pairs, 4), table);
+    d.odd = _mm512_permutexvar_epi16(pairs, table);
+    return d;
+}
+
+/* Scales made at a time. */
+#define SCALES 1024
+
+INLINED void nf4_tile(
+    const int c, const ok_few_dots *work, const uint8_t *codes, const float *scale, size_t ahead,
+    size_t j, int there
+) {
+    const size_t blocks = work->k / 64;
+    __m512 sums[GROUP][ROWS];
+    const uint8_t *row[ROWS];
+    const float *own[ROWS];
+#pragma clang loop unroll(full)
+    for (int r = 0; r < ROWS; r++) {
+        const size_t at = (size_t)(r < there ? r : there - 1);
+        (row[r] = codes + at * blocks * 32, own[r] = scale + at * blocks);
+#pragma clang loop unroll(full)
+        for (int i = 0; i < c; i++) sums[i][r] = _mm512_setzero_ps();
+    }
+    const char *next = (const char *)codes + ahead, *x = work->x;
+    for (size_t q = 0; q < blocks; q++, x += 128, next += 128) {
+        ask_for(next);
+        ask_for(next + 64);
+#pragma clang loop unroll(full)
+        for (int r = 0; r < ROWS; r++) {
+            const decoded d = decode(row[r] + 32 * q, own[r] + q);
+#pragma clang loop unroll(full)
+            for (int i = 0; i < c; i++) {
+                const char *from = x + (size_t)i * work->x_bytes;
+                sums[i][r] = dot(sums[i][r], _mm512_load_si512(from), d.even);
+                sums[i][r] = dot(sums[i][r], _mm512_load_si512(from + 64), d.odd);
+            }
+        }
+    }
+#pragma clang loop unroll(full)
+    for (int i = 0; i < c; i++) put(work, j, i, there, sums[i]);
+}
+
+static void nf4_few(const ok_few_dots *work, scales *s) {
+    const size_t blocks = work->k / 64;
+    const size_t ahead = bytes_ahead(32 * blocks);
+    float space[SCALES];
+    const size_t run = SCALES / blocks / ROWS * ROWS;
+    for (size_t start = 0; start < work->count; start += run) {
+        const size_t rows = work->count - start < run ? work->count - start : run;
+        const size_t first = (work->first + start) * blocks;
+        const float *scale = scales_at(s, first * 64, rows * blocks, space);
+        for (size_t j = 0; j < rows; j += ROWS) {
+            const int there = rows - j < ROWS ? (int)(rows - j) : ROWS;
+            const uint8_t *codes = s->nf4->codes + (first + j * blocks) * 32;
+            const float *own = scale + j * blocks;
+            switch (work->m) {
+            case 1: nf4_tile(1, work, codes, own, ahead, start + j, there); break;
+            case 2: nf4_tile(2, work, codes, own, ahead, start + j, there); break;
+            case 3: nf4_tile(3, work, codes, own, ahead, start + j, there); break;
+            default: nf4_tile(4, work, codes, own, ahead, start + j, there); break;
+            }
+        }
+    }
+}
+
+/* Values first ..< first + k of a row, in the order of x. */
+static void row_values(
+    const ok_few_dots *work, scales *s, size_t row, size_t first, size_t k, uint16_t *to
+) {
+    const ok_matrix *w = work->w;
+    const size_t start = row * w->ld + first;
+    if (!w->nf4) {
+        convert(w->data, w->type, start, k, to);
+    } else if (by_blocks(work)) {
+        float space[CHUNK / 64];
+        const float *own = scales_at(s, start, k / 64, space);
+        const size_t ahead = bytes_ahead(work->k / 2);
+        for (size_t p = 0; p < k; p += 64) {
+            const uint8_t *codes = w->nf4->codes + (start + p) / 2;
+            ask_for((const char *)codes + ahead);
+            const decoded d = decode(codes, own + p / 64);
+            _mm512_storeu_si512(to + p, d.even);
+            _mm512_storeu_si512(to + p + 32, d.odd);
+        }
+    } else {
+        work->tile->decode_nf4(w->nf4, start, k, OK_BF16, to);
+    }
+}
+
+static void dots(const ok_few_dots *work) {
+    const ok_matrix *w = work->w;
+    scales s = {.nf4 = w->nf4, .outer = SIZE_MAX};
+    if (work->m <= GROUP && by_blocks(work) && work->k > 0 && work->k * ROWS <= 64 * SCALES) {
+        nf4_few(work, &s);
+        return;
+    }
+    const bool direct = !w->nf4 && w->type == OK_BF16;
+    if (direct && work->m <= GROUP) {
+        switch (work->m) {
+        case 1: stream(1, work); return;
+        case 2: stream(2, work); return;
+        case 3: stream(3, work); return;
+        default: stream(4, work); return;
+        }
+    }
+    const int lines = !direct ? 0 : work->m > 2 * GROUP ? 1 : 2;
+    const size_t ahead = bytes_ahead(w->ld * 2);
+    _Alignas(64) uint16_t rows[ROWS][CHUNK];
+    __m512 kept[OK_FEW_ROWS * ROWS];
+    for (size_t j = 0; j < work->count; j += ROWS) {
+        const int there = work->count - j < ROWS ? (int)(work->count - j) : ROWS;
+        size_t p = 0;
+        do {
+            const size_t k = work->k - p < CHUNK ? work->k - p : CHUNK;
+            const uint16_t *from[ROWS];
+            const char *next =
+                (const char *)w->data + (work->first + j) * w->ld * 2 + ahead + 8 * p;
+            for (int r = 0; r < ROWS; r++) {
+                const int own = r < there ? r : there - 1;
+                const size_t row = work->first + j + (size_t)own;
+                if (direct) {
+                    from[r] = (const uint16_t *)w->data + row * w->ld + p;
+                } else {
+                    from[r] = rows[own];
+                    if (r < there) row_values(work, &s, row, p, k, rows[r]);
+                }
+            }
+            for (int i = 0; i < work->m; i += GROUP)
+                tiles(
+                    work->m - i < GROUP ? work->m - i : GROUP, next + 64 * lines * i / GROUP,
+                    i / GROUP * lines < ROWS ? lines : 0, from,
+                    work->x + (size_t)i * work->x_bytes + 2 * p, work->x_bytes, k,
+                    kept + i * ROWS, p == 0);
+            p += k;
+        } while (p < work->k);
+        for (int i = 0; i < work->m; i++) put(work, j, i, there, kept + i * ROWS);
+    }
+}
+
+#pragma clang attribute pop
+
+const ok_few_set ok_few_avx512bf16 = {
+    .x_bytes = x_bytes, .pack = pack, .dots = dots, .combine = ok_few_combine_avx512,
+    .finish = ok_few_finish_avx512,
+};
+#endif
