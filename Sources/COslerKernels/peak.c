@@ -9,6 +9,7 @@
 #define _GNU_SOURCE
 #endif
 #include "Peak.h"
+#include "Memory.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -185,7 +186,7 @@ static void read_piece(void *context, size_t item, int thread) {
 double ok_peak_read(ok_pool *pool, size_t bytes) {
     const size_t pieces = bytes / PIECE;
     buffer data = {{aligned_alloc(LINE, LINE * (size_t)ok_pool_threads(pool))},
-                   aligned_alloc(4096, pieces * PIECE)};
+                   ok_memory_allocate(pieces * PIECE)};
     double best = 0;
     if (data.out.lines && data.bytes) {
         ok_parallel(pool, pieces, touch, &data);
@@ -197,6 +198,6 @@ double ok_peak_read(ok_pool *pool, size_t bytes) {
         }
     }
     free(data.out.lines);
-    free(data.bytes);
+    ok_memory_free(data.bytes);
     return best;
 }

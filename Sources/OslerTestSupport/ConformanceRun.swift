@@ -155,19 +155,7 @@ package final class ConformanceRun {
 
 package enum MatrixForm: String, CaseIterable, Sendable { case float32, bfloat16, nf4, nf4Double }
 
-/// The generator of Steele et al. 2014: small, and the same everywhere.
-package struct SplitMix64: Sendable {
-    package var state: UInt64
-    package init(state: UInt64) { self.state = state }
-
-    package mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-
+extension SplitMix64 {
     /// The sum of twelve uniform numbers less six: nearly normal, no tails beyond 6.
     package mutating func normal() -> Float {
         (0..<12).reduce(Float(-6)) { sum, _ in sum + Float(next() >> 40) / 16_777_216 }

@@ -60,6 +60,24 @@ package struct MemoryPlan: Sendable, Equatable {
         ]
     }
 
+    /// The plan that keeps as many blocks' values for backward as `budget` allows; none where even that is too much.
+    ///
+    /// - Parameter plan: makes the plan of a choice; the last one asked for is the one returned.
+    package static func leastRecomputed(
+        blocks: Int, budget: Int, _ plan: (Checkpointing) throws -> MemoryPlan
+    ) rethrows -> MemoryPlan {
+        var kept = 0..<blocks + 1
+        while kept.count > 1 {
+            let middle = kept.lowerBound + kept.count / 2
+            let fits = try plan(.keeping(middle)).total <= budget
+            kept = fits ? middle..<kept.upperBound : kept.lowerBound..<middle
+        }
+        return try plan(.keeping(kept.lowerBound))
+    }
+
+    /// What a run of this plan keeps.
+    package var checkpointing: Checkpointing { .keeping(blocks - recomputedBlocks) }
+
     /// The binary, the tokenizer and the tokenized rows, roughly: measured on SmolLM2 runs.
     static let programBytes = 60 << 20
 

@@ -127,13 +127,8 @@ package final class TrainingJob {
                 positions: longestSequence, backend: backend, backendScratch: backendScratch)
         }
         guard configuration.checkpointing == nil, let budget else { return try plan(checkpointing) }
-        var kept = 0..<files.configuration.layers + 1
-        while kept.count > 1 {
-            let middle = kept.lowerBound + kept.count / 2
-            let fits = try plan(.keeping(middle)).total <= budget
-            kept = fits ? middle..<kept.upperBound : kept.lowerBound..<middle
-        }
-        return try plan(.keeping(kept.lowerBound))
+        return try MemoryPlan.leastRecomputed(
+            blocks: files.configuration.layers, budget: budget, plan)
     }
 
     /// The adapter to train: the configuration's, or that of the adapter to continue from.

@@ -31,32 +31,43 @@ extension MemoryPlan {
                 field: "max_memory",
                 remedy: "raise it, or lower per_device_train_batch_size or max_length")
         }
-        guard let available = ProcessStatus.availableBytes, total > available else { return }
-        throw InputError(
-            "the run needs \(total.mebibytes), this machine has \(available.mebibytes) left",
-            field: "memory",
+        try checkFits(
             remedy:
                 "lower per_device_train_batch_size or max_length, or use load_in_4bit (osler plan shows what takes it)"
         )
     }
+
+    /// - Throws: when the machine has less memory left than the plan needs.
+    func checkFits(remedy: String) throws {
+        guard let available = ProcessStatus.availableBytes, total > available else { return }
+        throw InputError(
+            "the run needs \(total.mebibytes), this machine has \(available.mebibytes) left",
+            field: "memory", remedy: remedy)
+    }
+
+    /// What a run may take of the memory that the machine has left: four fifths.
+    static var defaultBudget: Int? { ProcessStatus.availableBytes.map { $0 / 5 * 4 } }
 }
 
 extension TrainingJob {
-    /// The plan on this machine. What is left open about recomputation is decided by `max_memory`, or by four fifths of
-    /// the memory that the machine has left.
+    /// The plan on this machine. What is left open about recomputation is decided by `max_memory`, or by what the
+    /// machine has left.
     func plan(on backend: CPUBackend) throws -> MemoryPlan {
         try plan(
             backend: backend, backendScratch: backend.scratchBytes(self),
-            budget: configuration.maximumMemory
-                ?? ProcessStatus.availableBytes.map { $0 / 5 * 4 })
+            budget: configuration.maximumMemory ?? MemoryPlan.defaultBudget)
     }
 }
 
 extension CPUBackend {
-    /// Scratch of the kernels for the run's largest batches: attention's, and the packed operands of products.
+    /// Scratch of the kernels for the run's largest batches.
     func scratchBytes(_ job: TrainingJob) -> Int {
-        let model = job.files.configuration
-        let attention = job.largestSequences.map {
+        scratchBytes(job.files.configuration, sequences: job.largestSequences)
+    }
+
+    /// Attention's scratch, and the packed operands of products.
+    func scratchBytes(_ model: ModelConfiguration, sequences: [SequenceTable]) -> Int {
+        let attention = sequences.map {
             attentionWorkspace(
                 sequences: $0, heads: model.heads, keyHeads: model.keyValueHeads,
                 width: model.headWidth, training: true)

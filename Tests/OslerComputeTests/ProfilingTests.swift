@@ -45,6 +45,10 @@ import Testing
         }
         backend.multiply([.backward(y, weight)], adding: nil, bias: nil, into: dx)
         backend.multiply([.gradient(y, u)], adding: nil, bias: nil, into: db)
+        backend.multiply([
+            Multiplication([.backward(y, weight)], into: dx),
+            Multiplication([.gradient(y, u)], into: db),
+        ])
         let profile = backend.profile
 
         let forward = try entry(profile, .multiply, .forward, further: 1)
@@ -62,6 +66,13 @@ import Testing
         #expect(gradient.operation.product?.rows == 7 && gradient.operation.product?.columns == 2)
         #expect(gradient.operation.product?.format == "f32")
         #expect(gradient.cost.flops == 2 * 7 * 2 * 5)
+        // The two in one call count where the larger one belongs.
+        let both = try entry(profile, .multiply, .backward, further: 1)
+        #expect(both.calls == 1 && both.operation.product?.furtherOutputs == 1)
+        #expect(both.operation.product?.rows == 7 && both.operation.product?.columns == 3)
+        #expect(both.cost.flops == 210 + 140)
+        #expect(both.cost.bytes == (140 + 42 + 60) + (140 + 40 + 56))
+        #expect(forward.operation.product?.furtherOutputs == 0)
         #expect(try backend.floats(y) == [Float](repeating: 7, count: 35))
     }
 

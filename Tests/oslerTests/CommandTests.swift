@@ -67,6 +67,72 @@ import Testing
         #expect(outcome.errors.contains("tokenizer.json"), "\(outcome.errors)")
     }
 
+    @Test(arguments: [false, true])
+    func `train says what its operations took and needed`(recomputes: Bool) throws {
+        let place = try Workplace()
+        let outcome = try osler([
+            "train", place.configuration, "gradient_checkpointing=\(recomputes)", "--json",
+            "--profile",
+        ])
+        try #require(outcome.code == 0, "\(outcome.errors)")
+        let json = try JSON.parse(outcome.output)
+        let profile = try #require(json["profile"])
+        let operations = try #require(profile["operations"]?.array)
+        let names = Set(operations.compactMap { $0["operation"]?.string })
+        #expect(names.isSuperset(of: ["multiply", "attention", "linearCrossEntropy", "adamW"]))
+        let seconds = try #require(profile["operation_seconds"]?.double)
+        #expect(seconds > 0 && seconds <= (profile["seconds"]?.double ?? 0))
+        let run = operations.reduce(0) { $0 + ($1["gflop"]?.double ?? 0) }
+        let steps = try #require(json["steps"]?.array)
+        let needed = steps.reduce(0) { $0 + ($1["needed_gflop"]?.double ?? 0) }
+        #expect(needed > 0)
+        if recomputes {
+            #expect(run > needed && run < 2 * needed)
+        } else {
+            #expect(abs(run - needed) < 1e-9 * needed)
+        }
+    }
+
+    @Test func `train ends with a table of what its operations took`() throws {
+        let place = try Workplace()
+        let text = try osler(["train", place.configuration, "--profile", "--quiet"])
+        #expect(text.output.contains("between operations"))
+    }
+
+    @Test(arguments: [[], ["--nf4", "--target", "all-linear", "--loss", "dft", "--profile"]])
+    func `bench train runs a shape without files`(more: [String]) throws {
+        let outcome = try osler(
+            [
+                "bench", "train", "--shape", "smollm2-135m", "--random-weights", "--layers", "2",
+                "--rows", "16", "--batch", "2", "--steps", "2", "--rank", "4", "--threads", "2",
+                "--json",
+            ] + more)
+        try #require(outcome.code == 0, "\(outcome.errors)")
+        let json = try JSON.parse(outcome.output)
+        #expect(json["layers"]?.integer == 2 && json["shape_layers"]?.integer == 30)
+        let steps = try #require(json["steps"]?.array)
+        #expect(steps.compactMap { $0["tokens"]?.integer } == [32, 32])
+        #expect(steps.allSatisfy { $0["loss"]?.double?.isFinite == true })
+        for key in ["tokens_per_second", "share_of_peak", "peak_gflops_per_second", "peak_bytes"] {
+            #expect(json[key]?.double ?? 0 > 0, "\(key)")
+        }
+        // 12 of the 16 tokens of each row are in the loss: 4 flops a parameter of the head and token.
+        let head = 4.0 * 576 * 49152 * 12 / 16 / 1e9
+        #expect(abs((json["needed_gflop_per_token"]?["head"]?.double ?? 0) - head) < 1e-9)
+        #expect((json["profile"] != nil) == more.contains("--profile"))
+    }
+
+    @Test(arguments: [
+        (["--shape", "smollm2-135m"], "--random-weights"),
+        (["--shape", "smollm2", "--random-weights"], "smollm2-135m"),
+        (["--shape", "smollm2-135m", "--random-weights", "--layers", "31"], "from 1 to 30"),
+        (["--shape", "smollm2-135m", "--random-weights", "--rows", "9000"], "from 8 to 8192"),
+    ])
+    func `bench train refuses what it can't run`(arguments: [String], hint: String) throws {
+        let outcome = try osler(["bench", "train"] + arguments)
+        #expect(outcome.code == 64 && outcome.errors.contains(hint))
+    }
+
     @Test func `tokenize and decode are inverse`() throws {
         let place = try Workplace()
         let text = "{\"text\": \"Fever and 40 °C\"}\n"
@@ -97,11 +163,14 @@ import Testing
         [], ["train"], ["preflight"], ["plan"], ["generate"], ["chat"], ["score"], ["merge"],
         ["quantize"],
         ["tokenize"], ["render"], ["split"], ["inspect"],
+        ["bench"], ["bench", "train"],
     ])
     func `help has an example`(command: [String]) throws {
         let outcome = try osler(command + ["--help"])
         #expect(outcome.code == 0)
-        #expect(outcome.output.contains("osler " + (command.first ?? "train")))
+        #expect(
+            outcome.output.contains(
+                "osler " + (command.isEmpty ? "train" : command.joined(separator: " "))))
     }
 
     @Test func `the recipes' keys are all known`() throws {

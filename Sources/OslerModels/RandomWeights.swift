@@ -1,0 +1,123 @@
+package import OslerCompute
+
+/// Weights out of nothing, to measure a model's speed and memory without its files. Made in the form in which they are
+/// held, with no copy in float32: matrices in bfloat16, or NF4 with double quantization for layers that can be quantized;
+/// standard deviation about 0.02 as transformers initialises; norms 1, biases 0.
+package struct RandomWeights {
+    private let backend: any Backend
+    private let isQuantized: Bool
+    private var generator: SplitMix64
+    /// The signed map that decodes scales, shared by all matrices.
+    private let table: Tensor
+    private var buffer = [UInt64](repeating: 0, count: 1 << 17)
+
+    /// Scales of NF4 blocks: codes drawn evenly from its table have a standard deviation of 0.517, which makes 0.02. All
+    /// lie between 0.027 and 0.051.
+    private static let (meanScale, scaleSpread): (Float, Float) = (0.0387, 0.012)
+    private static let (blockSize, nestedBlockSize) = (64, 256)
+
+    package init(backend: any Backend, isQuantized: Bool, seed: UInt64) throws {
+        (self.backend, self.isQuantized) = (backend, isQuantized)
+        generator = SplitMix64(state: seed)
+        table = try backend.tensor(DynamicMap.signed, [256])
+    }
+
+    /// A weight by transformers' name.
+    package mutating func weight(_ name: String, _ shape: [Int]) throws -> FrozenMatrix {
+        if shape.count == 1 {
+            let value: Float = name.hasSuffix(".bias") ? 0 : 1
+            return .dense(try backend.tensor([Float](repeating: value, count: shape[0]), shape))
+        }
+        return Self.isNF4(name, isQuantized) ? .nf4(try nf4(shape)) : .dense(try dense(shape))
+    }
+
+    /// Bytes that all weights of a model take.
+    package static func byteCount(
+        _ configuration: ModelConfiguration, isQuantized: Bool
+    ) throws -> Int {
+        try configuration.weights().reduce(0) { sum, weight in
+            let count = weight.shape.reduce(1, *)
+            if weight.shape.count == 1 { return sum + count * 4 }
+            guard isNF4(weight.name, isQuantized) else { return sum + count * 2 }
+            let blocks = Self.blocks(count, blockSize)
+            return sum + (count + 1) / 2 + blocks + Self.blocks(blocks, nestedBlockSize) * 4
+        }
+    }
+
+    private static func isNF4(_ name: String, _ isQuantized: Bool) -> Bool {
+        isQuantized && name.hasPrefix("model.layers.")
+    }
+
+    private static func blocks(_ count: Int, _ size: Int) -> Int { (count + size - 1) / size }
+
+    private mutating func nf4(_ shape: [Int]) throws -> NF4Matrix {
+        let count = shape.reduce(1, *)
+        let blocks = Self.blocks(count, Self.blockSize)
+        let nestedBlocks = Self.blocks(blocks, Self.nestedBlockSize)
+        let codes = try backend.tensor(.uint8, [(count + 1) / 2])
+        let scales = try backend.tensor(.uint8, [blocks])
+        try fill(codes) { $0 }
+        try fill(scales) { $0 }
+        let nested = NF4Matrix.Nested(
+            absmax: try backend.tensor(
+                [Float](repeating: Self.scaleSpread, count: nestedBlocks), [nestedBlocks]),
+            table: table, offset: Self.meanScale, blockSize: Self.nestedBlockSize)
+        return NF4Matrix(
+            rows: shape[0], columns: shape[1], blockSize: Self.blockSize, codes: codes,
+            absmax: scales, nested: nested)
+    }
+
+    private mutating func dense(_ shape: [Int]) throws -> Tensor {
+        let tensor = try backend.tensor(.bfloat16, shape)
+        let values = Self.bellShaped
+        try fill(tensor) { random in
+            var (rest, bits): (UInt64, UInt64) = (random, 0)
+            for _ in 0..<4 {
+                bits = bits << 16 | UInt64(values[Int(rest & 255) + Int(rest >> 8 & 255)])
+                rest >>= 16
+            }
+            return bits
+        }
+        return tensor
+    }
+
+    /// What the sum of two random bytes becomes: a triangle between -0.049 and 0.049 with standard deviation 0.02, as
+    /// bfloat16.
+    private static let bellShaped: [UInt16] = (0...510).map { sum in
+        // A random byte has a variance of (256^2 - 1) / 12.
+        BFloat16.bits(Float(sum - 255) * Float(0.02 / (65535.0 / 6).squareRoot()))
+    }
+
+    /// Writes random 64-bit words as `form` turns them, a piece at a time.
+    private mutating func fill(_ tensor: Tensor, _ form: (UInt64) -> UInt64) throws {
+        let bytes = Tensor(
+            storage: tensor.storage, byteOffset: tensor.byteOffset, dtype: .uint8,
+            shape: [tensor.byteCount])
+        var start = 0
+        while start < bytes.count {
+            let end = min(bytes.count, start + buffer.count * 8)
+            for i in 0..<(end - start + 7) / 8 { buffer[i] = form(generator.next()) }
+            buffer.withUnsafeBytes {
+                backend.write(
+                    UnsafeRawBufferPointer(rebasing: $0[..<(end - start)]),
+                    to: bytes.rows(start..<end))
+            }
+            start = end
+        }
+    }
+}
+
+extension CausalLM {
+    /// A model of this shape with random weights; see `RandomWeights`.
+    ///
+    /// - Parameter positions: the longest sequence that will be run.
+    package static func random(
+        _ configuration: ModelConfiguration, backend: any Backend, isQuantized: Bool,
+        positions: Int, seed: UInt64 = 1
+    ) throws -> CausalLM {
+        var weights = try RandomWeights(backend: backend, isQuantized: isQuantized, seed: seed)
+        return try build(configuration, backend: backend, positions: positions) {
+            try weights.weight($0, $1)
+        }
+    }
+}

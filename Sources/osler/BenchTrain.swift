@@ -1,0 +1,236 @@
+internal import ArgumentParser
+internal import OslerCompute
+internal import OslerData
+internal import OslerFormats
+internal import OslerModels
+internal import OslerTraining
+
+struct BenchTrain: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "train",
+        abstract: "Runs real LoRA training steps on a model with random weights and tokens.",
+        discussion: """
+            Says how fast this machine would train a model, how much memory that takes, and which share of its own peak it \
+            reaches; nothing is read or written. The step is that of osler train: forward, loss, backward, clipping, AdamW. \
+            Tokens are random; all of a row's are in the loss but its first quarter. LoRA has no dropout here. The first \
+            step is left out of the pace when there are more.
+
+            Needed flops: \(TrainingFlops.formula). The peak is that of multiply-adds on registers, by the same \
+            instructions, on as many threads, measured just before and after.
+
+            osler bench train --shape smollm2-135m --random-weights
+            osler bench train --shape r1-distill-llama-8b --random-weights --nf4 --layers 2 --profile
+            """)
+
+    @Option(help: "Which model's sizes.")
+    var shape: ModelShape
+
+    @Flag(help: "Make the weights up; the only kind that there is here.")
+    var randomWeights = false
+
+    @Flag(help: "Hold the layers in NF4 with double quantization, as QLoRA does, not in bfloat16.")
+    var nf4 = false
+
+    @Option(help: "What to compute in: bfloat16 or float32.")
+    var dtype: ComputeType = .bfloat16
+
+    @Option(help: "Tokens in each row.")
+    var rows = 1024
+
+    @Option(help: "Rows in a step.")
+    var batch = 1
+
+    @Option(help: "The adapter's rank.")
+    var rank = 16
+
+    @Option(help: "Layers with an adapter: q, k, v and o projections, or the MLP's too.")
+    var target: AdapterTarget = .attention
+
+    @Option(help: "The loss: nll or dft.")
+    var loss: LossKind = .nll
+
+    @Option(help: "Optimizer steps.")
+    var steps = 3
+
+    @Option(
+        help: """
+            Keep only each block's input and compute the rest again: for all blocks (on), for none (off), or for as many \
+            as memory asks for (auto).
+            """)
+    var checkpointing: CheckpointingChoice = .auto
+
+    @Option(help: "Use this many threads (default: one a core).")
+    var threads: Int?
+
+    @Option(
+        help:
+            "Run only so many of the shape's layers; all figures are then those of the smaller model."
+    )
+    var layers: Int?
+
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    @Flag(help: "Measure every operation, as osler train --profile does.")
+    var profile = false
+
+    enum AdapterTarget: String, ExpressibleByArgument, CaseIterable {
+        case attention
+        case allLinear = "all-linear"
+        var targets: LoRAConfiguration.Targets {
+            self == .allLinear ? .allLinear : .names(["q_proj", "k_proj", "v_proj", "o_proj"])
+        }
+    }
+
+    enum CheckpointingChoice: String, ExpressibleByArgument, CaseIterable { case auto, on, off }
+
+    /// Tokens of a step; far above what fits anywhere.
+    private static let mostTokens = 1 << 22
+
+    func validate() throws {
+        let whole = shape.configuration
+        guard randomWeights else {
+            throw ValidationError("a shape has no weights: add --random-weights")
+        }
+        func check(_ name: String, _ value: Int?, _ range: ClosedRange<Int>) throws {
+            guard let value, !range.contains(value) else { return }
+            throw ValidationError(
+                "--\(name) is \(value), give a number from \(range.lowerBound) to \(range.upperBound)"
+            )
+        }
+        try check("rows", rows, 8...whole.maxPositions)
+        try check("batch", batch, 1...max(1, Self.mostTokens / max(rows, 1)))
+        try check("rank", rank, 1...1024)
+        try check("steps", steps, 1...1_000_000)
+        try check("layers", layers, 1...whole.layers)
+        try check("threads", threads, 1...1024)
+    }
+
+    func run() throws {
+        let console = Console(quiet: json)
+        let cpu = try CPUBackend(precision: dtype.precision, threads: threads)
+        let profiler = profile || Profile.isWantedByEnvironment ? ProfilingBackend(cpu) : nil
+        let plan = try memoryPlan(cpu)
+        console.write("\(description), \(cpu.name), \(cpu.pool.threads) threads")
+        console.write(plan.table)
+        try plan.checkFits(
+            remedy: "lower --batch, --rows or --layers, or use --nf4 or --checkpointing auto")
+        let begin = monotonicSeconds()
+        let model = try console.step("Making the weights") {
+            try CausalLM.random(
+                configuration, backend: profiler ?? cpu, isQuantized: nf4, positions: rows)
+        }
+        try model.attach(lora, seed: 1)
+        let seconds = monotonicSeconds() - begin
+        console.write("made the weights in \(seconds.fixed(1)) s")
+
+        var result = BenchmarkResult(
+            benchmark: self, parameters: configuration.parameterCount,
+            trainableParameters: model.adapter?.parameterCount ?? 0, backend: cpu, plan: plan,
+            secondsOfMaking: seconds, peakFlops: cpu.measurePeakFlops())
+        let finished = try train(model, plan) { event in
+            switch event {
+            case .started: profiler?.restart()
+            case .step(let report):
+                result.steps.append(report)
+                console.write(report.line(of: steps))
+            default: break
+            }
+        }
+        result.profile = profiler?.profile
+        result.peakBytes = ProcessStatus.peakResidentBytes
+        result.peakFlops = max(result.peakFlops, cpu.measurePeakFlops())
+        result.readBandwidth = cpu.measureReadBandwidth()
+        console.print(json ? result.json.serialized(indent: 2) : result.text)
+        if !finished { throw ExitCode(130) }
+    }
+
+    // MARK: What is run
+
+    /// The shape, with as many layers as asked for.
+    var configuration: ModelConfiguration {
+        var configuration = shape.configuration
+        configuration.layers = layers ?? configuration.layers
+        return configuration
+    }
+
+    private var description: String {
+        let whole = shape.configuration.layers
+        let count = configuration.layers
+        return "\(shape.rawValue), \(count == whole ? "" : "\(count) of ")\(whole) layers, "
+            + "\(configuration.parameterCount.grouped) random parameters in \(nf4 ? "NF4" : "bfloat16"), "
+            + "\(batch) x \(rows.grouped) tokens a step"
+    }
+
+    private var lora: LoRAConfiguration {
+        var lora = LoRAConfiguration()
+        (lora.rank, lora.alpha, lora.targets) = (rank, Double(rank), target.targets)
+        return lora
+    }
+
+    private func options(_ checkpointing: Checkpointing) -> TrainingOptions {
+        var options = TrainingOptions()
+        (options.batchSize, options.maxSteps, options.loss) = (batch, steps, loss)
+        options.checkpointing = checkpointing
+        (options.learningRate, options.saveSteps) = (2e-4, nil)
+        return options
+    }
+
+    /// Rows of random tokens, a step's worth; the first quarter of each is a prompt.
+    private var trainRows: [SFTTrainer.Row] {
+        var random = SplitMix64(state: 2)
+        return (0..<batch).map { row in
+            let ids = (0..<rows).map { _ in
+                Int32(random.next() % UInt64(configuration.vocabularySize))
+            }
+            return [Example(ids: ids, lossMask: ids.indices.map { $0 >= rows / 4 }, row: row)]
+        }
+    }
+
+    private var sequences: SequenceTable {
+        SequenceTable(lengths: [Int](repeating: rows, count: batch))
+    }
+
+    private var batches: [TokenBatch] { [TokenBatch(MicroBatch(trainRows.joined()))] }
+
+    private func memoryPlan(_ backend: CPUBackend) throws -> MemoryPlan {
+        let bytes = try RandomWeights.byteCount(configuration, isQuantized: nf4)
+        let batches = batches
+        func plan(_ checkpointing: Checkpointing) throws -> MemoryPlan {
+            try MemoryPlan(
+                model: configuration, quantization: .none, prequantizedBytes: bytes, lora: lora,
+                options: options(checkpointing), trainBatches: batches, evalBatches: [],
+                positions: rows, backend: backend,
+                backendScratch: backend.scratchBytes(configuration, sequences: [sequences]))
+        }
+        switch checkpointing {
+        case .on: return try plan(.block)
+        case .off: return try plan(.none)
+        case .auto:
+            return try MemoryPlan.leastRecomputed(
+                blocks: configuration.layers, budget: MemoryPlan.defaultBudget ?? 0, plan)
+        }
+    }
+
+    /// - Returns: false when it was stopped before the last step.
+    private func train(
+        _ model: CausalLM, _ plan: MemoryPlan, report: @escaping (TrainingEvent) -> Void
+    ) throws -> Bool {
+        let options = options(plan.checkpointing)
+        let arena = try MemoryPlan.arenaBytes(
+            configuration, lora: lora, options: options, trainBatches: batches, evalBatches: [],
+            backend: model.backend)
+        let trainer = try SFTTrainer(
+            model: model, trainRows: trainRows, evalRows: [], options: options,
+            arena: try Arena(backend: model.backend, byteCount: arena.training), output: nil,
+            report: report)
+        let stop = StopSignal()
+        defer { stop.end() }
+        return try trainer.train(shouldStop: { stop.isRequested }) != nil
+    }
+}
+
+extension ModelShape: ExpressibleByArgument {}
+extension LossKind: ExpressibleByArgument {
+    public static var allValueStrings: [String] { ["nll", "dft"] }
+}
