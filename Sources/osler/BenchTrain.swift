@@ -216,7 +216,7 @@ struct BenchTrain: ParsableCommand {
     private func train(
         _ model: CausalLM, _ plan: MemoryPlan, report: @escaping (TrainingEvent) -> Void
     ) throws -> Bool {
-        let options = options(.keeping(plan.blocks - plan.recomputedBlocks))
+        let options = options(plan.checkpointing)
         let arena = try MemoryPlan.arenaBytes(
             configuration, lora: lora, options: options, trainBatches: batches, evalBatches: [],
             backend: model.backend)
