@@ -1,3 +1,4 @@
+import OslerCompute
 import OslerInference
 import OslerModels
 import OslerTestSupport
