@@ -1,6 +1,6 @@
 """Encodes every text of a JSON file of records with Hugging Face's tokenizers on one thread.
 
-    TOKENIZERS_PARALLELISM=false python tokenizers_speed.py TOKENIZER.json RECORDS.json [ROUNDS]
+    TOKENIZERS_PARALLELISM=false python tokenizers_speed.py TOKENIZER.json RECORDS.json(l) [ROUNDS]
 
 Prints one JSON object: bytes, ids and user seconds a round (the best), MB/s, and a checksum of the
 ids that Osler's must equal.
@@ -23,7 +23,8 @@ def main():
     start = user()
     tokenizer = tokenizers.Tokenizer.from_file(sys.argv[1])
     load = user() - start
-    records = json.load(open(sys.argv[2]))
+    content = open(sys.argv[2]).read()
+    records = json.loads(content) if content.startswith("[") else [json.loads(l) for l in content.splitlines() if l]
     texts = [v for record in records for v in record.values() if isinstance(v, str)]
     rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 5
     best, ids, checksum = float("inf"), 0, 0

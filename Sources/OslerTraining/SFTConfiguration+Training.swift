@@ -61,14 +61,17 @@ extension SFTConfiguration {
         otherwise: Interval
     ) throws -> Interval? {
         let steps = try reader.integer(stepsKey)
-        switch try reader.string(strategyKey) {
+        switch try reader.value(strategyKey) {
         case nil: return steps.map { .steps($0) } ?? otherwise
-        case "no"?: return .never
-        case "epoch"?: return .epoch
-        case "steps"?:
+        // YAML reads a bare `no` as false.
+        case .string("no")?, .bool(false)?: return .never
+        case .string("epoch")?: return .epoch
+        case .string("steps")?:
             return .steps(steps ?? (stepsKey == "eval_steps" ? training.loggingSteps : 500))
         case let other?:
-            throw reader.error(strategyKey, "\"\(other)\" is not one of no, steps, epoch")
+            throw reader.error(
+                strategyKey,
+                "\(other.serialized(ensureASCII: false)) is not one of no, steps, epoch")
         }
     }
 
