@@ -1,5 +1,5 @@
 internal import OslerCompute
-internal import OslerFormats
+package import OslerFormats
 
 extension CausalLM {
     /// Logits `[rows, V]` of chosen rows of a flattened batch, without a cache.
@@ -48,7 +48,16 @@ extension CausalLM {
         let normed = finalNormed(hidden, rows: rows.map { Int32($0) }, pass)
         let logits = pass.arena.tensor(.float32, [rows.count, configuration.vocabularySize])
         backend.multiply([.forward(normed.output, head)], adding: nil, bias: nil, into: logits)
-        return try backend.floats(logits)
+        let values = try backend.floats(logits)
+        guard values.allSatisfy(\.isFinite) else { throw Self.notFinite }
+        return values
+    }
+
+    /// What comes of damaged weights.
+    package static var notFinite: InputError {
+        InputError(
+            "the model's answers are not finite numbers", field: "weights",
+            remedy: "the model or its adapter is damaged: fetch it again")
     }
 }
 
