@@ -22,10 +22,21 @@ package struct LoRAConfiguration: Sendable, Equatable {
     package var rankPattern: [(key: String, value: Int)] = []
     package var alphaPattern: [(key: String, value: Double)] = []
 
-    /// What a rank may be: no layer so far is wider.
-    package static let ranks = 1...65536
-    /// What an alpha may be: at 0 nothing would be learned or applied.
-    package static let alphas = Double.leastNormalMagnitude...1e6
+    /// No layer so far is wider.
+    package static let largestRank = 65536
+    package static let alphaLimit = 1e6
+
+    /// nil for what can't be a rank.
+    package static func rank(_ value: JSON) -> Int? {
+        value.integer.flatMap { (1...largestRank).contains($0) ? $0 : nil }
+    }
+    package static var rankDescription: String { "a whole number from 1 to \(largestRank)" }
+
+    /// nil for what can't be an alpha: at 0 nothing would be learned or applied.
+    package static func alpha(_ value: JSON) -> Double? {
+        value.double.flatMap { Float($0) > 0 && $0 < alphaLimit ? $0 : nil }
+    }
+    package static var alphaDescription: String { "a number above 0 and below \(alphaLimit)" }
 
     package init() {}
 
@@ -104,14 +115,12 @@ extension LoRAConfiguration {
                 remedy: "the adapter is damaged: copy it again")
         }
         func rank(_ value: JSON?, _ key: String) throws -> Int {
-            guard let rank = value?.integer, Self.ranks.contains(rank) else {
-                throw wrong(key, "a whole number from 1 to \(Self.ranks.upperBound)")
-            }
+            guard let rank = value.flatMap(Self.rank) else { throw wrong(key, Self.rankDescription) }
             return rank
         }
         func alpha(_ value: JSON?, _ key: String) throws -> Double {
-            guard let alpha = value?.double, Self.alphas.contains(alpha) else {
-                throw wrong(key, "a number above 0 and at most \(Int(Self.alphas.upperBound))")
+            guard let alpha = value.flatMap(Self.alpha) else {
+                throw wrong(key, Self.alphaDescription)
             }
             return alpha
         }
