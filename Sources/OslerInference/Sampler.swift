@@ -55,7 +55,10 @@ package struct Sampler: Sendable {
     /// Softmax without its divisor, of all logits or of those that are not below the k-th.
     private func weighted(_ logits: [Float]) -> [Candidate] {
         let top = Double(logits.max() ?? 0)
-        let floor = options.topK.map { Self.largest(max(1, $0), of: logits) } ?? -.infinity
+        let floor =
+            options.topK.map {
+                Self.largest(min(max(1, $0), logits.count), of: logits)
+            } ?? -.infinity
         var candidates: [Candidate] = []
         for (index, logit) in logits.enumerated() where logit >= floor {
             let weight = exp((Double(logit) - top) / options.temperature)
@@ -82,8 +85,9 @@ package struct Sampler: Sendable {
         a.weight != b.weight ? a.weight > b.weight : a.id < b.id
     }
 
-    /// The `count`-th largest value, by a sorted list of the largest so far.
+    /// The `count`-th largest value, by a sorted list of the largest so far where it is short.
     private static func largest(_ count: Int, of values: [Float]) -> Float {
+        if count > 256 { return values.sorted(by: >)[count - 1] }
         var largest: [Float] = []
         for value in values where largest.count < count || value > largest[count - 1] {
             if largest.count == count { largest.removeLast() }

@@ -115,7 +115,9 @@ extension LoRAConfiguration {
                 remedy: "the adapter is damaged: copy it again")
         }
         func rank(_ value: JSON?, _ key: String) throws -> Int {
-            guard let rank = value.flatMap(Self.rank) else { throw wrong(key, Self.rankDescription) }
+            guard let rank = value.flatMap(Self.rank) else {
+                throw wrong(key, Self.rankDescription)
+            }
             return rank
         }
         func alpha(_ value: JSON?, _ key: String) throws -> Double {
