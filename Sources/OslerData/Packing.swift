@@ -62,6 +62,8 @@ private func bestFit(_ pieces: [PackedPiece], maxLength: Int) -> [[PackedPiece]]
         let (a, b) = (pieces[$0].range.count, pieces[$1].range.count)
         return a == b ? $0 < $1 : a > b
     }
+    // A pack can't be longer than all pieces together; the index takes memory for every length.
+    let maxLength = min(maxLength, pieces.reduce(0) { $0 + $1.range.count })
     var rooms = RoomIndex(maxRoom: maxLength)
     var packs: [[PackedPiece]] = []
     for index in order {

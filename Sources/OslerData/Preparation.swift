@@ -1,4 +1,5 @@
 package import OslerFormats
+internal import OslerTokenizers
 
 /// A data set ready to train on or to evaluate with.
 package struct PreparedDataset: Sendable {
@@ -172,6 +173,13 @@ struct RowTokenizer: Sendable {
     func tokenize(
         _ record: Record, row: Int
     ) throws -> (example: Example, templateChangesText: Bool) {
+        if case .tokens(let ids, _, _) = record, let last = ids.max(),
+            last >= context.tokenizer.vocabularySize
+        {
+            throw InputError(
+                "\(last) is no token id, the tokenizer has \(context.tokenizer.vocabularySize)",
+                field: "input_ids", remedy: "tokenize with this model's tokenizer")
+        }
         if let trl { return (try trl.example(record, row: row), false) }
         if case .tokens(let ids, let completionMask, let labels) = record {
             let all = Array(repeating: true, count: ids.count)

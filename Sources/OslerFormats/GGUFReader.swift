@@ -10,8 +10,13 @@ struct GGUFReader {
     private let bytes: UnsafeRawBufferPointer
     private let path: String
     private var position = 0
+    /// Elements of arrays that may still come: one takes more memory than bytes in the file.
+    private var elementsLeft = largestElements
     /// What is being read, for errors.
     private var field: String?
+
+    /// Tokens, their types and scores, and merges of the largest vocabularies are a few million.
+    private static let largestElements = 1 << 24
 
     init(_ bytes: UnsafeRawBufferPointer, _ path: String) {
         (self.bytes, self.path) = (bytes, path)
@@ -86,6 +91,10 @@ struct GGUFReader {
         // Every element takes a byte at least.
         guard count <= UInt64(bytes.count - position) else {
             throw failure("an array of \(count) elements exceeds the file", "fetch it again")
+        }
+        elementsLeft -= Int(count)
+        guard elementsLeft >= 0 else {
+            throw failure("more than \(Self.largestElements) elements in arrays")
         }
         var elements: [JSON] = []
         for _ in 0..<Int(count) { elements.append(try value(type, depth: depth + 1)) }

@@ -22,6 +22,11 @@ package struct GGUFTensor: WeightTensor {
     package func copy(rows: Range<Int>, to output: UnsafeMutableBufferPointer<Float>) throws {
         check(rows, output.count)
         if output.isEmpty { return }
+        guard columns % type.blockCount == 0 else {
+            throw InputError(
+                "is a vector quantized as \(type.name), which has no rows of whole blocks",
+                file: file.path, field: name, remedy: "take a file of another quantization")
+        }
         let rowBytes = columns / type.blockCount * type.blockBytes
         let isRead = withBytes {
             let part = $0[(rows.lowerBound * rowBytes)..<(rows.upperBound * rowBytes)]

@@ -23,8 +23,24 @@ public struct InputError: Error, Sendable, Equatable, CustomStringConvertible {
         if let file { parts.append(file) }
         if let field { parts.append(field) }
         parts.append(problem)
-        let line = parts.joined(separator: ": ")
+        let line = parts.map(Self.printable).joined(separator: ": ")
         guard let remedy else { return line }
-        return line + "; " + remedy
+        return line + "; " + Self.printable(remedy)
+    }
+
+    /// Longer names and texts from a file are cut.
+    private static let longestPart = 2000
+
+    /// Names come from files: what would break the line or command a terminal is escaped.
+    private static func printable(_ text: String) -> String {
+        var line = ""
+        for scalar in text.unicodeScalars.prefix(longestPart) {
+            switch scalar.properties.generalCategory {
+            case .control, .lineSeparator, .paragraphSeparator:
+                line += "\\u{" + String(scalar.value, radix: 16, uppercase: true) + "}"
+            default: line.unicodeScalars.append(scalar)
+            }
+        }
+        return text.unicodeScalars.count > longestPart ? line + "..." : line
     }
 }

@@ -40,12 +40,12 @@ package struct WeightStore: Sendable {
         guard let map = try JSON.parse(file: index)["weight_map"]?.object, !map.isEmpty else {
             throw InputError("lists no tensors", file: index, field: "weight_map")
         }
-        var shardNames: [String] = []
+        var shardNames: Set<String> = []
         for (tensor, value) in map.pairs {
             guard let name = value.string, !name.isEmpty, !name.contains("/"), name != ".." else {
                 throw InputError("is not the name of a file", file: index, field: tensor)
             }
-            if !shardNames.contains(name) { shardNames.append(name) }
+            shardNames.insert(name)
         }
         let shards = try shardNames.sorted().map { name in
             let shard = FileSystem.join(path, name)

@@ -107,7 +107,7 @@ package struct Sampler: Sendable {
                 .map { Candidate(id: Int32($0.offset), weight: $0.element) }
                 .sorted(by: Self.precedes)
         }
-        let floor = Self.largest(max(1, topK), of: logits)
+        let floor = Self.largest(min(max(1, topK), logits.count), of: logits)
         let all = logits.indices.lazy.filter { logits[$0] >= floor }
             .map { Candidate(id: Int32($0), weight: weights[$0]) }
         // Ties with the k-th.
@@ -130,8 +130,9 @@ package struct Sampler: Sendable {
         a.weight != b.weight ? a.weight > b.weight : a.id < b.id
     }
 
-    /// The `count`-th largest value, by a sorted list of the largest so far.
+    /// The `count`-th largest value, by a sorted list of the largest so far where it is short.
     private static func largest(_ count: Int, of values: UnsafeBufferPointer<Float>) -> Float {
+        if count > 256 { return values.sorted(by: >)[count - 1] }
         var largest: [Float] = []
         for value in values where largest.count < count || value > largest[count - 1] {
             if largest.count == count { largest.removeLast() }

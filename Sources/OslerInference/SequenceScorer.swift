@@ -20,6 +20,7 @@ package final class SequenceScorer {
         let arena = try reserve(tokens: batch.ids.count)
         var values = try model.lossRows(batch, usesAdapters: usesAdapters, arena: arena)
             .logProbabilities[...]
+        guard values.allSatisfy(\.isFinite) else { throw CausalLM.notFinite }
         return sequences.map { ids in
             let own = Array(values.prefix(max(0, ids.count - 1)))
             values = values.dropFirst(own.count)

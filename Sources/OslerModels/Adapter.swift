@@ -16,16 +16,35 @@ package struct Adapter: Sendable {
     /// A's and B's with their gradients, named as in PEFT's files, in the order of the forward pass.
     package var parameters: [(name: String, value: Tensor, gradient: Tensor)] {
         modules.flatMap { module in
-            let prefix = Self.keyPrefix + module.name
+            let keys = Self.keys(module.name)
             return [
-                (prefix + ".lora_A.weight", module.pair.a, module.pair.gradientA),
-                (prefix + ".lora_B.weight", module.pair.b, module.pair.gradientB),
+                (keys.a, module.pair.a, module.pair.gradientA),
+                (keys.b, module.pair.b, module.pair.gradientB),
             ]
         }
     }
     package var parameterCount: Int { gradients.count }
 
-    static let keyPrefix = "base_model.model."
+    /// PEFT's names of a module's A and B.
+    private static func keys(_ module: String) -> (a: String, b: String) {
+        let prefix = "base_model.model." + module
+        return (prefix + ".lora_A.weight", prefix + ".lora_B.weight")
+    }
+
+    /// A layer that is to have a pair.
+    struct Selection {
+        let name: String
+        let input: Int
+        let output: Int
+        let rank: Int
+        let scale: Double
+
+        /// The pair's tensors as they are in a file.
+        var tensors: [(name: String, shape: [Int])] {
+            let keys = Adapter.keys(name)
+            return [(keys.a, [rank, input]), (keys.b, [output, rank])]
+        }
+    }
 }
 
 extension CausalLM {
@@ -54,19 +73,7 @@ extension CausalLM {
     func attach(
         _ configuration: LoRAConfiguration, fill: (String, LoRAPair) throws -> Void
     ) throws {
-        var selected: [(name: String, input: Int, output: Int, rank: Int, scale: Double)] = []
-        var names: [String] = []
-        try forEachLinear { linear in
-            names.append(linear.name)
-            guard try configuration.selects(linear.name) else { return }
-            selected.append(
-                (
-                    linear.name, linear.inputWidth, linear.outputWidth,
-                    try configuration.rank(of: linear.name),
-                    try configuration.scale(of: linear.name)
-                ))
-        }
-        try checkTargets(configuration, names: names, selected: selected.map(\.name))
+        let selected = try selection(configuration)
         let count = selected.reduce(0) { $0 + $1.rank * ($1.input + $1.output) }
         let parameters = try backend.tensor(.float32, [count])
         let gradients = try backend.tensor(.float32, [count])
@@ -93,6 +100,25 @@ extension CausalLM {
         adapter = Adapter(configuration: configuration, modules: modules, gradients: gradients)
         let pairs = Dictionary(uniqueKeysWithValues: modules.map { ($0.name, $0.pair) })
         forEachLinear { $0.lora = pairs[$0.name] }
+    }
+
+    /// The layers that `configuration` selects, in the order of the forward pass.
+    ///
+    /// - Throws: when no layer matches, or a matched name doesn't exist.
+    func selection(_ configuration: LoRAConfiguration) throws -> [Adapter.Selection] {
+        var selected: [Adapter.Selection] = []
+        var names: [String] = []
+        try forEachLinear { linear in
+            names.append(linear.name)
+            guard try configuration.selects(linear.name) else { return }
+            selected.append(
+                .init(
+                    name: linear.name, input: linear.inputWidth, output: linear.outputWidth,
+                    rank: try configuration.rank(of: linear.name),
+                    scale: try configuration.scale(of: linear.name)))
+        }
+        try checkTargets(configuration, names: names, selected: selected.map(\.name))
+        return selected
     }
 
     /// Every name given must match something: a typing error would silently train less.

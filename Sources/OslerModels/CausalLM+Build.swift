@@ -23,7 +23,7 @@ extension CausalLM {
                 bias: bias ? try vector(module + ".bias", output) : nil)
         }
         let (queryWidth, keyWidth) = (c.heads * c.headWidth, c.keyValueHeads * c.headWidth)
-        let blocks = try (0..<c.layers).map { index in
+        func block(_ index: Int) throws -> DecoderBlock {
             let prefix = "model.layers.\(index)"
             let attention = prefix + ".self_attn"
             return DecoderBlock(
@@ -55,6 +55,9 @@ extension CausalLM {
                 mlpNorm: try vector(prefix + ".post_attention_layernorm.weight", c.hiddenSize),
                 epsilon: c.epsilon)
         }
+        // Not reserved: the files may have fewer layers than the configuration claims.
+        var blocks: [DecoderBlock] = []
+        for index in 0..<c.layers { blocks.append(try block(index)) }
         guard
             case .dense(let embedding) = try weight(
                 "model.embed_tokens.weight", [c.vocabularySize, c.hiddenSize])

@@ -1,5 +1,5 @@
 internal import OslerCompute
-internal import OslerFormats
+package import OslerFormats
 
 extension CausalLM {
     /// Logits `[rows, V]` of chosen rows of a flattened batch, without a cache.
@@ -56,11 +56,14 @@ extension CausalLM {
                 logits = [Float](repeating: 0, count: result.count)
             }
             try logits.withUnsafeMutableBytes { try backend.read(result, into: $0) }
+            try Self.check(logits)
         }
     }
 
     private func logits(_ hidden: Tensor, rows: [Int], _ pass: Pass) throws -> [Float] {
-        try backend.floats(logitsTensor(hidden, rows: rows, pass))
+        let logits = try backend.floats(logitsTensor(hidden, rows: rows, pass))
+        try Self.check(logits)
+        return logits
     }
 
     private func logitsTensor(_ hidden: Tensor, rows: [Int], _ pass: Pass) -> Tensor {
@@ -68,6 +71,19 @@ extension CausalLM {
         let logits = pass.arena.tensor(.float32, [rows.count, configuration.vocabularySize])
         backend.multiply([.forward(normed.output, head)], adding: nil, bias: nil, into: logits)
         return logits
+    }
+
+    /// - Throws: when one of them is no finite number.
+    private static func check(_ logits: [Float]) throws {
+        let largest = logits.reduce(0) { max($0, $1.bitPattern & 0x7fff_ffff) }
+        guard largest < Float.infinity.bitPattern else { throw notFinite }
+    }
+
+    /// What comes of damaged weights.
+    package static var notFinite: InputError {
+        InputError(
+            "the model's answers are not finite numbers", field: "weights",
+            remedy: "the model or its adapter is damaged: fetch it again")
     }
 }
 

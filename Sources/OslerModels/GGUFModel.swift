@@ -4,7 +4,7 @@ internal import OslerFormats
 enum GGUFModel {
     /// - Throws: when the architecture is unknown or a key is missing.
     static func configuration(_ file: GGUFFile) throws -> ModelConfiguration {
-        let reader = MetadataReader(file: file)
+        let reader = ModelConfigurationReader(.object(file.metadata), file: file.path)
         let architecture = try reader.string("general.architecture")
         guard let family = ModelFamily(rawValue: architecture) else {
             throw InputError(
@@ -15,43 +15,59 @@ enum GGUFModel {
         let hidden = try reader.size(key("embedding_length"))
         let heads = try reader.size(key("attention.head_count"))
         let headWidth = try reader.optionalSize(key("attention.key_length")) ?? hidden / heads
-        let vocabulary: Int
-        if let shape = file["token_embd.weight"]?.shape {
-            vocabulary = shape.first ?? 0
-        } else {
-            vocabulary = try reader.size(key("vocab_size"))
-        }
-        var rotary = RotaryConfiguration(
-            theta: try reader.number(key("rope.freq_base")) ?? 10000)
-        if let type = file.metadata[key("rope.scaling.type")]?.string, type != "none" {
-            guard type == "linear", let factor = try reader.number(key("rope.scaling.factor"))
-            else {
-                throw InputError(
-                    "unknown rope scaling \"\(type)\"", file: file.path,
-                    field: key("rope.scaling.type"), remedy: "Osler knows none, linear")
-            }
-            rotary.scaling = .linear(factor: factor)
-        }
-        if let divisors = file["rope_freqs.weight"] {
-            rotary.scaling = .divisors(try divisors.floats())
+        // The metadata needn't say how many tokens there are.
+        guard let rows = file["token_embd.weight"]?.shape.first, rows > 0, rows < 1 << 31 else {
+            throw reader.error("token_embd.weight", "missing, or without a row a token")
         }
         let configuration = ModelConfiguration(
             family: family, hiddenSize: hidden,
             intermediateSize: try reader.size(key("feed_forward_length")),
             layers: try reader.size(key("block_count")), heads: heads,
             keyValueHeads: try reader.optionalSize(key("attention.head_count_kv")) ?? heads,
-            headWidth: headWidth, vocabularySize: vocabulary,
+            headWidth: headWidth, vocabularySize: rows,
             maxPositions: try reader.size(key("context_length")),
             epsilon: Float(
-                try reader.number(key("attention.layer_norm_rms_epsilon")) ?? 1e-5),
-            rotary: rotary, tiedHead: file["output.weight"] == nil,
+                try reader.optionalNumber(key("attention.layer_norm_rms_epsilon")) ?? 1e-5),
+            rotary: try rotary(file, reader, key, headWidth: headWidth),
+            tiedHead: file["output.weight"] == nil,
             attentionBias: file["blk.0.attn_q.bias"] != nil,
             outputBias: file["blk.0.attn_output.bias"] != nil,
             headNorms: file["blk.0.attn_q_norm.weight"] != nil,
             bosTokenID: file.metadata["tokenizer.ggml.bos_token_id"]?.integer,
             eosTokenIDs: file.metadata["tokenizer.ggml.eos_token_id"]?.integer.map { [$0] } ?? [])
-        try configuration.validate(file: file.path)
+        try configuration.validate(
+            reader, headWidth: key("attention.key_length"),
+            keyValueHeads: key("attention.head_count_kv"))
         return configuration
+    }
+
+    private static func rotary(
+        _ file: GGUFFile, _ reader: ModelConfigurationReader, _ key: (String) -> String,
+        headWidth: Int
+    ) throws -> RotaryConfiguration {
+        var rotary = RotaryConfiguration(
+            theta: try reader.optionalNumber(key("rope.freq_base")) ?? 10000)
+        switch try reader.optionalString(key("rope.scaling.type")) {
+        case nil, "none"?: break
+        case "linear"?:
+            rotary.scaling = .linear(factor: try reader.number(key("rope.scaling.factor")))
+        case let type?:
+            throw InputError(
+                "unknown rope scaling \"\(type)\"", file: file.path,
+                field: key("rope.scaling.type"), remedy: "Osler knows none, linear")
+        }
+        if let tensor = file["rope_freqs.weight"] {
+            guard tensor.shape == [headWidth / 2] else {
+                throw reader.error(
+                    tensor.name, "shape \(tensor.shape) for heads of width \(headWidth)")
+            }
+            let divisors = try tensor.floats()
+            guard divisors.allSatisfy({ $0 > 0 && $0.isFinite }) else {
+                throw reader.error(tensor.name, "holds a number that is not positive and finite")
+            }
+            rotary.scaling = .divisors(divisors)
+        }
+        return rotary
     }
 
     /// `model.layers.3.self_attn.q_proj.weight` -> `blk.3.attn_q.weight`; nil for names that have no counterpart.
@@ -95,29 +111,5 @@ enum GGUFModel {
             return configuration.keyValueHeads
         }
         return nil
-    }
-}
-
-private struct MetadataReader {
-    let file: GGUFFile
-
-    func string(_ key: String) throws -> String {
-        guard let value = file.metadata[key]?.string else { throw missing(key) }
-        return value
-    }
-    func number(_ key: String) throws -> Double? { file.metadata[key]?.double }
-    func size(_ key: String) throws -> Int {
-        guard let value = try optionalSize(key) else { throw missing(key) }
-        return value
-    }
-    func optionalSize(_ key: String) throws -> Int? {
-        guard let value = file.metadata[key] else { return nil }
-        guard let size = value.integer, size > 0, size < 1 << 31 else {
-            throw InputError("not a positive whole number", file: file.path, field: key)
-        }
-        return size
-    }
-    private func missing(_ key: String) -> InputError {
-        InputError("missing", file: file.path, field: key)
     }
 }

@@ -22,6 +22,22 @@ package struct LoRAConfiguration: Sendable, Equatable {
     package var rankPattern: [(key: String, value: Int)] = []
     package var alphaPattern: [(key: String, value: Double)] = []
 
+    /// No layer so far is wider.
+    package static let largestRank = 65536
+    package static let alphaLimit = 1e6
+
+    /// nil for what can't be a rank.
+    package static func rank(_ value: JSON) -> Int? {
+        value.integer.flatMap { (1...largestRank).contains($0) ? $0 : nil }
+    }
+    package static var rankDescription: String { "a whole number from 1 to \(largestRank)" }
+
+    /// nil for what can't be an alpha: at 0 nothing would be learned or applied.
+    package static func alpha(_ value: JSON) -> Double? {
+        value.double.flatMap { Float($0) > 0 && $0 < alphaLimit ? $0 : nil }
+    }
+    package static var alphaDescription: String { "a number above 0 and below \(alphaLimit)" }
+
     package init() {}
 
     package static func == (a: Self, b: Self) -> Bool {
@@ -93,31 +109,53 @@ extension LoRAConfiguration {
         ] {
             try refuse(key) { $0.array?.isEmpty ?? false }
         }
-        guard let rank = json["r"]?.integer, rank > 0, rank <= 65536 else {
-            throw InputError("not a positive whole number", file: file, field: "r")
+        func wrong(_ key: String, _ expected: String) -> InputError {
+            InputError(
+                "not " + expected, file: file, field: key,
+                remedy: "the adapter is damaged: copy it again")
         }
-        guard let alpha = json["lora_alpha"]?.double else {
-            throw InputError("not a number", file: file, field: "lora_alpha")
+        func rank(_ value: JSON?, _ key: String) throws -> Int {
+            guard let rank = value.flatMap(Self.rank) else {
+                throw wrong(key, Self.rankDescription)
+            }
+            return rank
         }
-        (self.rank, self.alpha) = (rank, alpha)
-        dropout = json["lora_dropout"]?.double ?? 0
-        rankStabilized = json["use_rslora"]?.bool ?? false
+        func alpha(_ value: JSON?, _ key: String) throws -> Double {
+            guard let alpha = value.flatMap(Self.alpha) else {
+                throw wrong(key, Self.alphaDescription)
+            }
+            return alpha
+        }
+        func section(_ key: String) throws -> [(key: String, value: JSON)] {
+            guard let value = json[key], !value.isNull else { return [] }
+            guard let object = value.object else { throw wrong(key, "an object") }
+            return object.pairs
+        }
+        self.rank = try rank(json["r"], "r")
+        self.alpha = try alpha(json["lora_alpha"], "lora_alpha")
+        if let value = json["lora_dropout"], !value.isNull {
+            guard let dropout = value.double, (0..<1).contains(Float(dropout)) else {
+                throw wrong("lora_dropout", "a number from 0 to below 1")
+            }
+            self.dropout = dropout
+        }
+        if let value = json["use_rslora"], !value.isNull {
+            guard let flag = value.bool else { throw wrong("use_rslora", "true or false") }
+            rankStabilized = flag
+        }
         switch json["target_modules"] {
-        case .array(let names)?: targets = .names(names.compactMap(\.string))
+        case .array(let names)? where names.allSatisfy({ $0.string != nil }):
+            targets = .names(names.compactMap(\.string))
         case .string("all-linear")?: targets = .allLinear
         case .string(let pattern)?: targets = .pattern(pattern)
-        default:
-            throw InputError(
-                "neither a list of names nor text", file: file, field: "target_modules")
+        default: throw wrong("target_modules", "a list of names or text")
         }
-        rankPattern =
-            json["rank_pattern"]?.object?.pairs.compactMap { pair in
-                pair.value.integer.map { (pair.key, $0) }
-            } ?? []
-        alphaPattern =
-            json["alpha_pattern"]?.object?.pairs.compactMap { pair in
-                pair.value.double.map { (pair.key, $0) }
-            } ?? []
+        rankPattern = try section("rank_pattern").map {
+            ($0.key, try rank($0.value, "rank_pattern." + $0.key))
+        }
+        alphaPattern = try section("alpha_pattern").map {
+            ($0.key, try alpha($0.value, "alpha_pattern." + $0.key))
+        }
     }
 
     /// The small set of keys that every PEFT version since 0.5 reads. `modules` are the adapted modules.

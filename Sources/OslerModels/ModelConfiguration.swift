@@ -60,22 +60,28 @@ package enum ModelFamily: String, Sendable, CaseIterable {
 extension ModelConfiguration {
     /// Reads transformers' `config.json` (versions 4 and 5: `rope_theta` + `rope_scaling`, or `rope_parameters`).
     package init(json: JSON, file: String) throws {
-        let reader = ConfigurationReader(json: json, file: file)
+        let reader = ModelConfigurationReader(json, file: file)
         let type = try reader.string("model_type")
         guard let family = ModelFamily(rawValue: type) else {
             throw InputError(
                 "unknown model type \"\(type)\"", file: file, field: "model_type",
                 remedy: "Osler knows \(ModelFamily.known)")
         }
-        if let act = json["hidden_act"]?.string, act != "silu" {
+        if let act = try reader.optionalString("hidden_act"), act != "silu" {
             throw InputError(
-                "activation \"\(act)\" where \(type) has \"silu\"", file: file, field: "hidden_act")
+                "activation \"\(act)\" where \(type) has \"silu\"", file: file,
+                field: "hidden_act", remedy: "use a model of the families \(ModelFamily.known)")
+        }
+        if try reader.flag("use_sliding_window") {
+            throw InputError(
+                "sliding-window attention is not supported", file: file,
+                field: "use_sliding_window", remedy: "use a model without it")
         }
         let hidden = try reader.size("hidden_size")
         let heads = try reader.size("num_attention_heads")
         let headWidth = try reader.optionalSize("head_dim") ?? hidden / heads
         let keyValueHeads = try reader.optionalSize("num_key_value_heads") ?? heads
-        let attentionBias = json["attention_bias"]?.bool ?? false
+        let attentionBias = try reader.flag("attention_bias")
         self.init(
             family: family, hiddenSize: hidden,
             intermediateSize: try reader.size("intermediate_size"),
@@ -83,31 +89,43 @@ extension ModelConfiguration {
             keyValueHeads: keyValueHeads, headWidth: headWidth,
             vocabularySize: try reader.size("vocab_size"),
             maxPositions: try reader.optionalSize("max_position_embeddings") ?? 2048,
-            epsilon: Float(json["rms_norm_eps"]?.double ?? 1e-6),
-            rotary: try reader.rotary(),
-            tiedHead: json["tie_word_embeddings"]?.bool ?? false,
+            epsilon: Float(try reader.optionalNumber("rms_norm_eps") ?? 1e-6),
+            rotary: try RotaryConfiguration(reader),
+            tiedHead: try reader.flag("tie_word_embeddings"),
             attentionBias: family == .qwen2 || attentionBias,
             outputBias: family != .qwen2 && attentionBias,
-            mlpBias: json["mlp_bias"]?.bool ?? false, headNorms: family == .qwen3,
+            mlpBias: try reader.flag("mlp_bias"), headNorms: family == .qwen3,
             bosTokenID: json["bos_token_id"]?.integer,
-            eosTokenIDs: json["eos_token_id"].map(ConfigurationReader.ids) ?? [])
-        if json["use_sliding_window"]?.bool == true {
-            throw InputError(
-                "sliding-window attention is not supported", file: file,
-                field: "use_sliding_window", remedy: "use a model without it")
-        }
-        try validate(file: file)
+            eosTokenIDs: json["eos_token_id"].map(ModelConfigurationReader.ids) ?? [])
+        try validate(reader, headWidth: "head_dim", keyValueHeads: "num_key_value_heads")
     }
 
-    /// Refuses combinations that the layers can't have.
-    package func validate(file: String) throws {
+    /// The widest head: models so far have at most 256.
+    static let largestHeadWidth = 1024
+
+    /// Refuses combinations that the layers can't have; sizes are held against the weights later.
+    ///
+    /// - Parameters:
+    ///   - headWidthKey: what the file calls the head width.
+    ///   - keyValueHeadsKey: what it calls the number of key/value heads.
+    func validate(
+        _ reader: ModelConfigurationReader, headWidth headWidthKey: String,
+        keyValueHeads keyValueHeadsKey: String
+    ) throws {
         guard heads % keyValueHeads == 0 else {
-            throw InputError(
-                "\(heads) attention heads can't share \(keyValueHeads) key/value heads", file: file,
-                field: "num_key_value_heads")
+            throw reader.error(
+                keyValueHeadsKey,
+                "\(heads) attention heads can't share \(keyValueHeads) key/value heads")
         }
-        guard headWidth % 2 == 0 else {
-            throw InputError("odd head width \(headWidth)", file: file, field: "head_dim")
+        guard headWidth > 0, headWidth % 8 == 0, headWidth <= Self.largestHeadWidth else {
+            throw reader.error(
+                headWidthKey,
+                "heads of width \(headWidth): Osler computes with multiples of 8 up to \(Self.largestHeadWidth)",
+                remedy: "use another model")
+        }
+        let frequencies = rotary.inverseFrequencies(headWidth: headWidth)
+        guard frequencies.allSatisfy({ ($0 * Float(maxPositions)).isFinite }) else {
+            throw reader.error("rope", "the rotary angles of its numbers are beyond float32")
         }
     }
 
@@ -123,70 +141,5 @@ extension ModelConfiguration {
         let embedding = vocabularySize * hiddenSize
         return layers * (attention + mlp + 2 * hiddenSize) + hiddenSize
             + embedding * (tiedHead ? 1 : 2)
-    }
-}
-
-/// Reads fields of a `config.json`, with errors that name the file and the key.
-struct ConfigurationReader {
-    let json: JSON
-    let file: String
-
-    func string(_ key: String) throws -> String {
-        guard let value = json[key]?.string else { throw missing(key, "text") }
-        return value
-    }
-
-    func size(_ key: String) throws -> Int {
-        guard let value = try optionalSize(key) else { throw missing(key, "a whole number") }
-        return value
-    }
-
-    /// A positive whole number below 2^31: sizes multiply, and must not overflow.
-    func optionalSize(_ key: String) throws -> Int? {
-        guard let value = json[key], !value.isNull else { return nil }
-        guard let size = value.integer, size > 0, size < 1 << 31 else {
-            throw InputError("not a positive whole number", file: file, field: key)
-        }
-        return size
-    }
-
-    func rotary() throws -> RotaryConfiguration {
-        let parameters = json["rope_parameters"]
-        let scaling = parameters ?? json["rope_scaling"] ?? .null
-        let theta =
-            parameters?["rope_theta"]?.double ?? json["rope_theta"]?.double ?? 10000
-        let type = scaling["rope_type"]?.string ?? scaling["type"]?.string ?? "default"
-        func number(_ key: String) throws -> Double {
-            guard let value = scaling[key]?.double, value > 0 else {
-                throw missing("rope_scaling.\(key)", "a positive number")
-            }
-            return value
-        }
-        switch type {
-        case "default": return RotaryConfiguration(theta: theta)
-        case "linear":
-            return RotaryConfiguration(theta: theta, scaling: .linear(factor: try number("factor")))
-        case "llama3":
-            return RotaryConfiguration(
-                theta: theta,
-                scaling: .llama3(
-                    factor: try number("factor"),
-                    lowFrequencyFactor: try number("low_freq_factor"),
-                    highFrequencyFactor: try number("high_freq_factor"),
-                    originalMaxPositions: Int(try number("original_max_position_embeddings"))))
-        default:
-            throw InputError(
-                "unknown rope scaling \"\(type)\"", file: file, field: "rope_scaling",
-                remedy: "Osler knows default, linear, llama3")
-        }
-    }
-
-    /// `eos_token_id` is one id or a list.
-    static func ids(_ value: JSON) -> [Int] {
-        value.integer.map { [$0] } ?? value.array?.compactMap(\.integer) ?? []
-    }
-
-    private func missing(_ key: String, _ what: String) -> InputError {
-        InputError("missing, or not \(what)", file: file, field: key)
     }
 }

@@ -13,7 +13,8 @@ package struct ModelFiles: Sendable {
     /// `config.json` as it stands; null for GGUF.
     package let json: JSON
 
-    /// - Throws: when nothing is there, a file is missing or damaged, or the model type is unknown.
+    /// - Throws: when nothing is there, a file is missing or damaged, the model type is unknown, or the weights are not
+    ///   those of the configuration.
     package init(_ path: String) throws {
         self.path = path
         if FileSystem.isDirectory(path) {
@@ -36,6 +37,7 @@ package struct ModelFiles: Sendable {
                 "no such file or folder", file: path,
                 remedy: "name a Hugging Face model folder or a .gguf file")
         }
+        try checkWeights()
     }
 
     /// Whether the linear layers are stored in 4 bits by bitsandbytes.

@@ -57,42 +57,23 @@ package struct ModelLoader {
 
     /// One weight by transformers' name, in the form in which `load` would hold it.
     package func weight(_ name: String, _ shape: [Int]) throws -> FrozenMatrix {
-        switch files.weights {
-        case .gguf(let file): return try weight(file, name, shape)
-        case .safetensors(let store): return try weight(store, name, shape)
+        switch try files.stored(name, shape) {
+        case .nf4(let stored): return .nf4(try stored.matrix(backend))
+        case .gguf(let stored, let file): return try weight(stored, in: file, name)
+        case .dense(let stored):
+            if shape.count == 1 { return .dense(try vector(try stored.floats(), shape)) }
+            let dense = try stored.denseWeight(backend: backend)
+            guard quantizes(name) else { return .dense(dense) }
+            defer { stored.release() }
+            return .nf4(try quantized(dense))
         }
     }
 
     private func weight(
-        _ store: WeightStore, _ name: String, _ shape: [Int]
+        _ stored: GGUFTensor, in file: GGUFFile, _ name: String
     ) throws -> FrozenMatrix {
-        if shape.count == 2, store[name + ".quant_state.bitsandbytes__nf4"] != nil {
-            return .nf4(try store.nf4(name, shape: shape, backend: backend))
-        }
-        guard let stored = store[name] else { throw missing(name) }
-        guard stored.shape == shape else {
-            throw InputError(
-                "shape \(stored.shape) where the configuration asks for \(shape)",
-                file: stored.file.path, field: name,
-                remedy: "config.json belongs to another model, or the file is damaged")
-        }
-        if shape.count == 1 { return .dense(try vector(try stored.floats(), shape)) }
-        let dense = try stored.denseWeight(backend: backend)
-        guard quantizes(name) else { return .dense(dense) }
         defer { stored.release() }
-        return .nf4(try quantized(dense))
-    }
-
-    private func weight(_ file: GGUFFile, _ name: String, _ shape: [Int]) throws -> FrozenMatrix {
-        guard let storedName = GGUFModel.tensorName(name), let stored = file[storedName] else {
-            throw missing(name)
-        }
-        guard stored.shape == shape else {
-            throw InputError(
-                "shape \(stored.shape) where the metadata asks for \(shape)", file: file.path,
-                field: storedName, remedy: "the file is damaged")
-        }
-        defer { stored.release() }
+        let shape = stored.shape
         let values: [Float]
         if let heads = GGUFModel.permutedHeads(name, files.configuration) {
             values = try UnpermutedTensor(stored, headCount: heads).floats()
@@ -124,11 +105,5 @@ package struct ModelLoader {
         let tensor = try backend.tensor(.float32, shape)
         backend.write(values, to: tensor)
         return tensor
-    }
-
-    private func missing(_ name: String) -> InputError {
-        InputError(
-            "missing from the weights", file: files.path, field: name,
-            remedy: "the download may be incomplete, or config.json belongs to another model")
     }
 }

@@ -45,6 +45,39 @@ package struct RotaryConfiguration: Sendable, Equatable {
     }
 }
 
+extension RotaryConfiguration {
+    /// Reads `rope_parameters` (transformers 5) or `rope_theta` and `rope_scaling` (4) of a `config.json`.
+    init(_ reader: ModelConfigurationReader) throws {
+        let parameters = try reader.section("rope_parameters")
+        theta =
+            try parameters?.optionalNumber("rope_theta") ?? reader.optionalNumber("rope_theta")
+            ?? 10000
+        scaling = .none
+        guard let section = try parameters ?? reader.section("rope_scaling") else { return }
+        let type = try section.optionalString("rope_type") ?? section.optionalString("type")
+        switch type {
+        case nil, "default"?: break
+        case "linear"?: scaling = .linear(factor: try section.number("factor"))
+        case "llama3"?:
+            let (low, high) = (
+                try section.number("low_freq_factor"), try section.number("high_freq_factor")
+            )
+            guard low < high else {
+                throw section.error(
+                    "low_freq_factor", "\(low) is not below high_freq_factor, \(high)")
+            }
+            scaling = .llama3(
+                factor: try section.number("factor"), lowFrequencyFactor: low,
+                highFrequencyFactor: high,
+                originalMaxPositions: try section.size("original_max_position_embeddings"))
+        case let type?:
+            throw section.error(
+                "rope_type", "unknown rope scaling \"\(type)\"",
+                remedy: "Osler knows default, linear, llama3")
+        }
+    }
+}
+
 /// Cosines and sines of all positions up to a limit, float32 `[positions, h/2]` each.
 package struct RotaryTables: Sendable {
     package let cosine: Tensor

@@ -39,6 +39,20 @@ package struct Tokenizer: Sendable {
         return try Tokenizer(TokenizerFolder.read(path))
     }
 
+    /// The tokenizer of a model whose embedding has this many rows.
+    ///
+    /// - Throws: as `load`, and when there are tokens without a row.
+    package static func load(_ path: String, embeddingRows: Int) throws -> Tokenizer {
+        let tokenizer = try load(path)
+        guard tokenizer.vocabularySize <= embeddingRows else {
+            throw InputError(
+                "the tokenizer has \(tokenizer.vocabularySize) entries, the model's embedding "
+                    + "\(embeddingRows)", file: path, field: "vocab_size",
+                remedy: "the tokenizer belongs to another model")
+        }
+        return tokenizer
+    }
+
     init(_ source: TokenizerSource) throws {
         let builder = try VocabularyBuilder(source)
         let vocabulary = builder.vocabulary

@@ -53,26 +53,40 @@ package struct ConfigurationReader {
         return bool
     }
 
-    /// A whole number of at least `minimum`.
-    package mutating func integer(_ names: String..., minimum: Int = 1) throws -> Int? {
+    /// A whole number from `minimum` to `maximum`.
+    package mutating func integer(
+        _ names: String..., minimum: Int = 1, maximum: Int = Int(Int32.max)
+    ) throws -> Int? {
         guard let value = try value(names) else { return nil }
-        let range = minimum...Int(Int32.max)
+        let range = minimum...maximum
         guard let integer = value.integer, range.contains(integer) else {
             throw wrong(names, value, "a whole number from \(minimum) to \(range.upperBound)")
         }
         return integer
     }
 
-    /// A number from 0, below `limit`. YAML reads `2e-5` as text: numbers in text count.
+    /// A number from 0, below `limit`, also in float32. YAML reads `2e-5` as text: numbers in text count.
     package mutating func number(
         _ names: String..., below limit: Double = .infinity
     ) throws -> Double? {
+        try number(names, "a number from 0", below: limit) { $0 >= 0 }
+    }
+
+    /// A number above 0 and below `limit`, also in float32.
+    package mutating func positive(
+        _ names: String..., below limit: Double = .infinity
+    ) throws -> Double? {
+        try number(names, "a number above 0", below: limit) { $0 > 0 }
+    }
+
+    private mutating func number(
+        _ names: [String], _ expected: String, below limit: Double, _ isAllowed: (Float) -> Bool
+    ) throws -> Double? {
         guard let value = try value(names) else { return nil }
-        guard let number = value.double ?? value.string.flatMap({ Double($0) }), number.isFinite,
-            number >= 0, number < limit
+        guard let number = value.double ?? value.string.flatMap({ Double($0) }), number >= 0,
+            isAllowed(Float(number)), Float(number) < Float(limit)
         else {
-            throw wrong(
-                names, value, "a number from 0" + (limit.isFinite ? " and below \(limit)" : ""))
+            throw wrong(names, value, expected + (limit.isFinite ? " and below \(limit)" : ""))
         }
         return number
     }

@@ -30,11 +30,19 @@ package struct MetricAverages: Sendable, Equatable {
             ]))
     }
 
-    package init(json: JSON) {
-        lossSum = json["loss_sum"]?.double ?? 0
-        steps = json["steps"]?.integer ?? 0
-        entropySum = json["entropy_sum"]?.double ?? 0
-        accuracySum = json["accuracy_sum"]?.double ?? 0
-        microBatches = json["micro_batches"]?.integer ?? 0
+    /// What may have been counted.
+    static let counts = 0...1 << 53
+
+    /// Nil when a number is missing, not finite, or no count.
+    package init?(json: JSON) {
+        guard let steps = json["steps"]?.integer, Self.counts.contains(steps),
+            let microBatches = json["micro_batches"]?.integer, Self.counts.contains(microBatches),
+            let lossSum = json["loss_sum"]?.double, lossSum.isFinite,
+            let entropySum = json["entropy_sum"]?.double, entropySum.isFinite,
+            let accuracySum = json["accuracy_sum"]?.double, accuracySum.isFinite
+        else { return nil }
+        (self.lossSum, self.steps) = (lossSum, steps)
+        (self.entropySum, self.accuracySum) = (entropySum, accuracySum)
+        self.microBatches = microBatches
     }
 }

@@ -11,7 +11,8 @@ extension SFTConfiguration {
         // The same token budget as in training, unless told otherwise.
         t.evalBatchSize = try reader.integer("per_device_eval_batch_size") ?? t.batchSize
         t.accumulation = try reader.integer("gradient_accumulation_steps") ?? t.accumulation
-        t.epochs = try reader.number("num_train_epochs", "epochs_to_train") ?? t.epochs
+        t.epochs =
+            try reader.number("num_train_epochs", "epochs_to_train", below: 1e6) ?? t.epochs
         t.maxSteps = try reader.integer("max_steps", minimum: -1) ?? t.maxSteps
         guard t.epochs > 0 || t.maxSteps > 0 else {
             throw reader.error("num_train_epochs", "0 epochs train nothing")
@@ -20,7 +21,7 @@ extension SFTConfiguration {
         let h = t.hyperparameters
         t.hyperparameters.beta1 = try reader.number("adam_beta1", below: 1) ?? h.beta1
         t.hyperparameters.beta2 = try reader.number("adam_beta2", below: 1) ?? h.beta2
-        t.hyperparameters.epsilon = try reader.number("adam_epsilon") ?? h.epsilon
+        t.hyperparameters.epsilon = try reader.positive("adam_epsilon", below: 1) ?? h.epsilon
         t.hyperparameters.weightDecay =
             try reader.number("weight_decay") ?? h.weightDecay
         t.maxGradientNorm = try reader.number("max_grad_norm") ?? t.maxGradientNorm
@@ -80,12 +81,14 @@ extension SFTConfiguration {
         training.schedule =
             try reader.choice("lr_scheduler_type", as: LearningRateSchedule.Kind.self) ?? .linear
         let ratio = try reader.number("warmup_ratio", below: 1)
-        training.warmup = try reader.number("warmup_steps") ?? ratio ?? 0
+        training.warmup = try reader.number("warmup_steps", below: 1e9) ?? ratio ?? 0
         let peak = training.learningRate
         let shape = try reader.section("lr_scheduler_kwargs") { part in
-            let cycles = try part.number("num_cycles")
+            let cycles = try part.number("num_cycles", below: 1e6)
             let share = try part.number("min_lr_rate")
             let rate = try part.number("min_lr")
+            if let rate, rate > peak { throw part.error("min_lr", "above learning_rate") }
+            if let share, share > 1 { throw part.error("min_lr_rate", "above 1") }
             return (cycles, rate.flatMap { peak > 0 ? $0 / peak : nil } ?? share)
         }
         training.cosineCycles = shape?.0 ?? training.cosineCycles

@@ -129,8 +129,11 @@ extension SFTConfiguration {
     }
 
     private mutating func readLoRA(_ reader: inout ConfigurationReader) throws {
-        lora.rank = try reader.integer("r", "lora_rank", "lora_r") ?? lora.rank
-        lora.alpha = try reader.number("lora_alpha") ?? lora.alpha
+        lora.rank =
+            try reader.integer(
+                "r", "lora_rank", "lora_r", maximum: LoRAConfiguration.largestRank) ?? lora.rank
+        lora.alpha =
+            try reader.positive("lora_alpha", below: LoRAConfiguration.alphaLimit) ?? lora.alpha
         lora.dropout = try reader.number("lora_dropout", below: 1) ?? lora.dropout
         lora.rankStabilized = try reader.bool("use_rslora") ?? false
         switch try reader.value("target_modules", "lora_target_modules") {
@@ -155,14 +158,16 @@ extension SFTConfiguration {
             throw reader.error("init_lora_weights", "only true is available")
         }
         lora.rankPattern = try (reader.mapping("rank_pattern")?.pairs ?? []).map { pair in
-            guard let rank = pair.value.integer, rank > 0 else {
-                throw reader.error("rank_pattern.\(pair.key)", "not a positive whole number")
+            guard let rank = LoRAConfiguration.rank(pair.value) else {
+                throw reader.error(
+                    "rank_pattern.\(pair.key)", "not " + LoRAConfiguration.rankDescription)
             }
             return (pair.key, rank)
         }
         lora.alphaPattern = try (reader.mapping("alpha_pattern")?.pairs ?? []).map { pair in
-            guard let alpha = pair.value.double else {
-                throw reader.error("alpha_pattern.\(pair.key)", "not a number")
+            guard let alpha = LoRAConfiguration.alpha(pair.value) else {
+                throw reader.error(
+                    "alpha_pattern.\(pair.key)", "not " + LoRAConfiguration.alphaDescription)
             }
             return (pair.key, alpha)
         }

@@ -40,7 +40,8 @@ extension SFTTrainer {
         try checkFingerprint(json["fingerprint"]?.object, file: stateFile)
         let trainerState = try JSON.parse(file: FileSystem.join(path, Self.trainerStateFile))
         let restored = try TrainerState(
-            oslerState: json, trainerState: trainerState, file: stateFile)
+            oslerState: json, trainerState: trainerState, totalSteps: plan.totalSteps,
+            file: stateFile)
         try adapter.read(from: path, backend: model.backend)
         try SafetensorsFile(FileSystem.join(path, Self.optimizerFile)).read(
             optimizer.tensors.map { ($0.name, $0.tensor) }, backend: model.backend)

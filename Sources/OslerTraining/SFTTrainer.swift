@@ -37,12 +37,11 @@ package final class SFTTrainer {
         output: RunFolder?, report: @escaping (TrainingEvent) throws -> Void
     ) throws {
         guard let adapter = model.adapter else { preconditionFailure("no adapter to train") }
-        guard !trainRows.isEmpty else { throw InputError("no rows to train on", field: "dataset") }
         (self.model, self.options, self.arena, self.output, self.report) =
             (model, options, arena, output, report)
         (self.trainRows, self.evalRows) = (trainRows, evalRows)
         flops = TrainingFlops(model)
-        plan = StepPlan(
+        plan = try StepPlan(
             examples: trainRows.count, batchSize: options.batchSize,
             accumulation: options.accumulation, epochs: options.epochs, maxSteps: options.maxSteps)
         schedule = LearningRateSchedule(
@@ -243,7 +242,7 @@ package final class SFTTrainer {
 
     private func summary(seconds: Double, firstStep: Int) -> JSON.Object {
         let steps = state.step - firstStep
-        let samples = Double(steps * options.batchSize * options.accumulation)
+        let samples = Double(steps) * Double(options.batchSize) * Double(options.accumulation)
         var object = JSON.Object()
         object["train_runtime"] = .number(seconds)
         object["train_samples_per_second"] = .number(samples / seconds)

@@ -1,3 +1,5 @@
+internal import OslerFormats
+
 /// How many optimizer steps a run has and which micro-batches each one takes, as transformers' Trainer counts them.
 package struct StepPlan: Sendable, Equatable {
     package var microBatchesPerEpoch: Int
@@ -7,10 +9,21 @@ package struct StepPlan: Sendable, Equatable {
     package var epochs: Int
     package var accumulation: Int
 
+    /// The plan goes through all steps before a run: more than any run takes.
+    private static let largestSteps = 1_000_000
+
     /// - Parameters:
     ///   - epochs: may be a fraction; ignored when `maxSteps` is positive.
-    package init(examples: Int, batchSize: Int, accumulation: Int, epochs: Double, maxSteps: Int) {
-        precondition(examples > 0 && batchSize > 0 && accumulation > 0)
+    /// - Throws: when there is nothing to train on, or more steps than could ever be taken.
+    package init(
+        examples: Int, batchSize: Int, accumulation: Int, epochs: Double, maxSteps: Int
+    ) throws {
+        precondition(batchSize > 0 && accumulation > 0)
+        guard examples > 0 else {
+            throw InputError(
+                "no rows to train on", field: "dataset_name",
+                remedy: "osler preflight says where they are lost")
+        }
         self.accumulation = accumulation
         microBatchesPerEpoch = (examples + batchSize - 1) / batchSize
         stepsPerEpoch = max(1, (microBatchesPerEpoch + accumulation - 1) / accumulation)
@@ -20,6 +33,11 @@ package struct StepPlan: Sendable, Equatable {
         } else {
             totalSteps = Int((epochs * Double(stepsPerEpoch)).rounded(.up))
             self.epochs = Int(epochs.rounded(.up))
+        }
+        guard totalSteps <= Self.largestSteps else {
+            throw InputError(
+                "\(totalSteps) steps are more than \(Self.largestSteps)",
+                field: maxSteps > 0 ? "max_steps" : "num_train_epochs", remedy: "train for fewer")
         }
     }
 

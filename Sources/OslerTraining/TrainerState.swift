@@ -49,15 +49,27 @@ package struct TrainerState: Sendable {
         return .object(object)
     }
 
-    /// - Throws: when a field is missing or of the wrong kind.
-    init(oslerState json: JSON, trainerState: JSON, file: String) throws {
-        guard let step = json["step"]?.integer, let tokens = json["tokens"]?.integer,
-            let lossTotal = json["loss_total"]?.double, let averages = json["averages"]
-        else {
-            throw InputError("incomplete", file: file, remedy: "resume from another checkpoint")
+    /// - Throws: when a field is missing, of the wrong kind, or beyond what a run of `totalSteps` can have.
+    init(oslerState json: JSON, trainerState: JSON, totalSteps: Int, file: String) throws {
+        func damaged(_ key: String) -> InputError {
+            InputError(
+                "missing or damaged", file: file, field: key,
+                remedy: "resume from another checkpoint")
         }
-        (self.step, self.tokens, self.lossTotal) = (step, tokens, lossTotal)
-        self.averages = MetricAverages(json: averages)
+        guard let step = json["step"]?.integer, (0...totalSteps).contains(step) else {
+            throw damaged("step")
+        }
+        guard let tokens = json["tokens"]?.integer, MetricAverages.counts.contains(tokens) else {
+            throw damaged("tokens")
+        }
+        guard let lossTotal = json["loss_total"]?.double, lossTotal.isFinite else {
+            throw damaged("loss_total")
+        }
+        guard let averages = json["averages"].flatMap(MetricAverages.init(json:)) else {
+            throw damaged("averages")
+        }
+        (self.step, self.tokens, self.lossTotal, self.averages) =
+            (step, tokens, lossTotal, averages)
         log = trainerState["log_history"]?.array ?? []
     }
 }

@@ -22,13 +22,8 @@ package final class TrainingJob {
         self.configuration = configuration
         checkpointing = configuration.checkpointing ?? .block
         files = try ModelFiles(configuration.baseModel)
-        tokenizer = try Tokenizer.load(configuration.baseModel)
-        guard tokenizer.vocabularySize <= files.configuration.vocabularySize else {
-            throw InputError(
-                "the tokenizer has \(tokenizer.vocabularySize) entries, the model's embedding \(files.configuration.vocabularySize)",
-                file: configuration.baseModel, field: "vocab_size",
-                remedy: "the tokenizer belongs to another model")
-        }
+        tokenizer = try Tokenizer.load(
+            configuration.baseModel, embeddingRows: files.configuration.vocabularySize)
         let context = try ChatContext(
             tokenizer: tokenizer, eosToken: configuration.data.eosToken,
             templateVariables: configuration.data.templateVariables)
@@ -55,23 +50,33 @@ package final class TrainingJob {
 
     // MARK: Sizes
 
-    /// Training options with evaluation and saving turned into steps.
-    package var options: TrainingOptions {
-        var options = configuration.training
-        let plan = StepPlan(
-            examples: train.units.count, batchSize: options.batchSize,
-            accumulation: options.accumulation, epochs: options.epochs, maxSteps: options.maxSteps)
-        func steps(_ interval: SFTConfiguration.Interval) -> Int? {
-            switch interval {
-            case .never: nil
-            case .epoch: plan.stepsPerEpoch
-            case .steps(let steps): steps
-            }
+    private var stepPlan: StepPlan {
+        get throws {
+            let options = configuration.training
+            return try StepPlan(
+                examples: train.units.count, batchSize: options.batchSize,
+                accumulation: options.accumulation, epochs: options.epochs,
+                maxSteps: options.maxSteps)
         }
-        options.checkpointing = checkpointing
-        options.evalSteps = steps(configuration.evaluation)
-        options.saveSteps = steps(configuration.saving)
-        return options
+    }
+
+    /// Training options with evaluation and saving turned into steps.
+    private var options: TrainingOptions {
+        get throws {
+            let stepsPerEpoch = try stepPlan.stepsPerEpoch
+            func steps(_ interval: SFTConfiguration.Interval) -> Int? {
+                switch interval {
+                case .never: nil
+                case .epoch: stepsPerEpoch
+                case .steps(let steps): steps
+                }
+            }
+            var options = configuration.training
+            options.checkpointing = checkpointing
+            options.evalSteps = steps(configuration.evaluation)
+            options.saveSteps = steps(configuration.saving)
+            return options
+        }
     }
 
     /// The longest sequence of the run.
@@ -81,11 +86,8 @@ package final class TrainingJob {
     }
 
     /// Those of the run's micro-batches that need the most memory.
-    private var largestTrainBatches: [TokenBatch] {
-        let options = options
-        let plan = StepPlan(
-            examples: train.units.count, batchSize: options.batchSize,
-            accumulation: options.accumulation, epochs: options.epochs, maxSteps: options.maxSteps)
+    private func largestTrainBatches() throws -> [TokenBatch] {
+        let (options, plan) = (configuration.training, try stepPlan)
         var largest: [TokenBatch] = []
         for epoch in 0..<plan.epochs {
             let order = epochOrder(
@@ -107,8 +109,10 @@ package final class TrainingJob {
     }
 
     /// How the sequences lie in the batches that need the most memory.
-    package var largestSequences: [SequenceTable] {
-        (largestTrainBatches + largestEvalBatches).map { SequenceTable(lengths: $0.lengths) }
+    package func largestSequences() throws -> [SequenceTable] {
+        try (largestTrainBatches() + largestEvalBatches).map {
+            SequenceTable(lengths: $0.lengths)
+        }
     }
 
     /// Bytes by category, before anything is loaded. Where the configuration leaves open what is computed again, it
@@ -116,14 +120,14 @@ package final class TrainingJob {
     package func plan(
         backend: any Backend, backendScratch: Int, budget: Int? = nil
     ) throws -> MemoryPlan {
-        let (train, eval) = (largestTrainBatches, largestEvalBatches)
+        let (train, eval) = (try largestTrainBatches(), largestEvalBatches)
         func plan(_ checkpointing: Checkpointing) throws -> MemoryPlan {
             self.checkpointing = checkpointing
             return try MemoryPlan(
                 model: files.configuration,
                 quantization: files.isPrequantized
                     ? .nf4(doubleQuantized: files.isDoubleQuantized) : configuration.quantization,
-                lora: try lora(), options: options, trainBatches: train, evalBatches: eval,
+                lora: try lora(), options: try options, trainBatches: train, evalBatches: eval,
                 positions: longestSequence, backend: backend, backendScratch: backendScratch)
         }
         guard configuration.checkpointing == nil, let budget else { return try plan(checkpointing) }
@@ -157,9 +161,11 @@ package final class TrainingJob {
         } else {
             try model.attach(configuration.lora, seed: configuration.training.seed)
         }
+        let options = try options
         let bytes = try MemoryPlan.arenaBytes(
             files.configuration, lora: try lora(), options: options,
-            trainBatches: largestTrainBatches, evalBatches: largestEvalBatches, backend: backend)
+            trainBatches: try largestTrainBatches(), evalBatches: largestEvalBatches,
+            backend: backend)
         let trainer = try SFTTrainer(
             model: model, trainRows: train.units, evalRows: eval?.units ?? [], options: options,
             arena: try Arena(backend: backend, byteCount: max(bytes.training, bytes.evaluation)),

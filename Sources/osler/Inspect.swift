@@ -105,8 +105,12 @@ struct Inspection {
                     try JSON.parse($0, file: store.path + ": " + stateTensor.name)
                 }
                 let shape = json["shape"]?.array?.compactMap(\.integer) ?? []
-                guard shape.count == 2, shape.allSatisfy({ $0 > 0 && $0 < 1 << 31 }) else {
-                    throw InputError("has no shape", file: store.path, field: stateTensor.name)
+                guard shape.count == 2, shape.allSatisfy({ $0 > 0 && $0 < 1 << 31 }),
+                    stored.count == (shape[0] * shape[1] + 1) / 2
+                else {
+                    throw InputError(
+                        "has no shape of \(stored.count) bytes of 4-bit values", file: store.path,
+                        field: stateTensor.name, remedy: "the file is damaged: fetch it again")
                 }
                 (tensor.type, tensor.shape) = ("NF4", shape)
                 tensor.bytes += parts.reduce(0) { $0 + (store[name + $1]?.byteRange.count ?? 0) }

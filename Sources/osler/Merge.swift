@@ -38,8 +38,9 @@ struct Merge: ParsableCommand {
     func run() throws {
         let console = Console(quiet: false)
         let files = try ModelFiles(model)
-        let size = files.configuration.vocabularySize
-        let probe = try Tokenizer.load(model).encode(Self.probe).filter { $0 < size }
+        let probe = try Tokenizer.load(
+            model, embeddingRows: files.configuration.vocabularySize
+        ).encode(Self.probe)
         let stop = StopSignal()
         let folder = try destination.create()
         let merger = try ModelMerger(files, adapter: adapter, threads: threads) {

@@ -38,13 +38,8 @@ struct ModelArguments: ParsableArguments {
 
     /// The tokenizer and chat template of a model.
     func context(_ files: ModelFiles) throws -> ChatContext {
-        let tokenizer = try Tokenizer.load(model)
-        guard tokenizer.vocabularySize <= files.configuration.vocabularySize else {
-            throw InputError(
-                "the tokenizer has \(tokenizer.vocabularySize) entries, the model's embedding "
-                    + "\(files.configuration.vocabularySize)", file: model, field: "vocab_size",
-                remedy: "the tokenizer belongs to another model")
-        }
+        let tokenizer = try Tokenizer.load(
+            model, embeddingRows: files.configuration.vocabularySize)
         return try ChatContext(tokenizer: tokenizer)
     }
 

@@ -54,15 +54,15 @@ extension TrainingJob {
     /// machine has left.
     func plan(on backend: CPUBackend) throws -> MemoryPlan {
         try plan(
-            backend: backend, backendScratch: backend.scratchBytes(self),
+            backend: backend, backendScratch: try backend.scratchBytes(self),
             budget: configuration.maximumMemory ?? MemoryPlan.defaultBudget)
     }
 }
 
 extension CPUBackend {
     /// Scratch of the kernels for the run's largest batches.
-    func scratchBytes(_ job: TrainingJob) -> Int {
-        scratchBytes(job.files.configuration, sequences: job.largestSequences)
+    func scratchBytes(_ job: TrainingJob) throws -> Int {
+        scratchBytes(job.files.configuration, sequences: try job.largestSequences())
     }
 
     /// Attention's scratch, and the packed operands of products.

@@ -24,8 +24,9 @@ struct SamplingArguments: ParsableArguments {
     var seed: UInt64 = 0
 
     func validate() throws {
-        guard maxNewTokens >= 1 else {
-            throw ValidationError("--max-new-tokens is \(maxNewTokens), give at least 1")
+        guard (1...Int(Int32.max)).contains(maxNewTokens) else {
+            throw ValidationError(
+                "--max-new-tokens is \(maxNewTokens), give a number from 1 to \(Int32.max)")
         }
         if greedy, temperature != nil || topP != nil || topK != nil {
             throw ValidationError(
@@ -50,19 +51,43 @@ struct SamplingArguments: ParsableArguments {
         let draws =
             json["do_sample"]?.bool == true || temperature != nil || topP != nil || topK != nil
         guard draws, !greedy else { return options }
-        options.temperature = temperature ?? json["temperature"]?.double ?? 1
-        options.topP = topP ?? json["top_p"]?.double ?? 1
-        options.topK = topK ?? json["top_k"]?.integer
-        if options.topK == 0 { options.topK = nil }
+        func given(_ key: String, _ isAllowed: (Double) -> Bool, _ expected: String) throws
+            -> Double?
+        {
+            guard let value = json[key], !value.isNull else { return nil }
+            guard let number = value.double, isAllowed(number) else {
+                throw InputError(
+                    "not \(expected)", file: model.generationConfigurationFile, field: key,
+                    remedy: "give --\(key.replacing("_", with: "-")), or --greedy")
+            }
+            return number
+        }
+        options.temperature =
+            try temperature
+            ?? given("temperature", { $0 > 0 && $0 <= 100 }, "a number above 0 and at most 100")
+            ?? 1
+        options.topP =
+            try topP
+            ?? given("top_p", { $0 > 0 && $0 <= 1 }, "a number above 0 and at most 1") ?? 1
+        let count =
+            try topK
+            ?? given(
+                "top_k", { (0...1e9).contains($0) }, "a number from 0 to 1000000000"
+            ).map { Int($0) }
+        options.topK = count == 0 ? nil : count
         return options
     }
 }
 
 extension ModelFiles {
+    var generationConfigurationFile: String {
+        FileSystem.join(path, "generation_config.json")
+    }
+
     /// `generation_config.json`; null where there is none.
     var generationConfiguration: JSON {
         get throws {
-            let file = FileSystem.join(path, "generation_config.json")
+            let file = generationConfigurationFile
             return FileSystem.isFile(file) ? try JSON.parse(file: file) : .null
         }
     }

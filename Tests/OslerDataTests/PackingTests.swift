@@ -25,6 +25,13 @@ import Testing
         }
     }
 
+    /// With room for all there is one pack, and memory only for what is there.
+    @Test(arguments: PackingStrategy.allCases, [60, Int(Int32.max)])
+    func `a pack takes all rows where they fit`(strategy: PackingStrategy, length: Int) {
+        let packs = pack(lengths: [10, 20, 30], maxLength: length, strategy: strategy)
+        #expect(packs.map { $0.map(\.range.count).reduce(0, +) } == [60])
+    }
+
     @Test(arguments: [PackingStrategy.bestFitDecreasing, .bestFitDecreasingSplit])
     func `every 1000 rows are packed on their own`(strategy: PackingStrategy) throws {
         // 1100 rows of 0 to 90 tokens, many of the same length; pieces as row, first token, tokens.

@@ -19,6 +19,16 @@ import Testing
         #expect(FileSystem.size(path) == 7)
     }
 
+    @Test func `an error is one printable line`() {
+        let error = InputError(
+            "bad\u{1B}[2J\u{85}", file: "a\nb", field: "k\u{2028}\u{0}", remedy: "say \"ä\"\t")
+        #expect(
+            error.description
+                == #"a\u{A}b: k\u{2028}\u{0}: bad\u{1B}[2J\u{85}; say "ä"\u{9}"#)
+        let long = InputError("p", field: String(repeating: "k", count: 1_000_000))
+        #expect(long.description == String(repeating: "k", count: 2000) + "...: p")
+    }
+
     @Test func `an empty file maps to no bytes`() throws {
         #expect(try MappedFile(folder.write([], "empty")).withBytes { $0.isEmpty })
     }

@@ -189,6 +189,31 @@ struct GGUFBytes {
         #expect(error.hasPrefix(path) && error.contains(message), "\(error)")
     }
 
+    /// Each element would take many times the memory of its byte.
+    @Test func `arrays without end are refused`() throws {
+        let count = 1 << 24 + 1
+        var file = GGUFBytes(pairs: 1)
+        file.add("k")
+        file.add(UInt32(9))
+        file.add(UInt32(0))
+        file.add(UInt64(count))
+        file.bytes += [UInt8](repeating: 0, count: count)
+        let path = try folder.write(file.bytes, "long")
+        let error = inputError { _ = try GGUFFile(path) } ?? "none"
+        #expect(error.contains("k: more than 16777216 elements in arrays"), "\(error)")
+    }
+
+    @Test(arguments: [2, 3, 6, 7, 8] as [UInt32]) func `a vector in blocks is refused`(
+        _ type: UInt32
+    ) throws {
+        var file = GGUFBytes(tensors: 1)
+        file.tensor([64], type)
+        file.data([UInt8](repeating: 1, count: 256))
+        let tensor = try GGUFFile(folder.write(file.bytes, "vector")).tensor("t")
+        let error = inputError { _ = try tensor.floats() } ?? "none"
+        #expect(error.contains("t: is a vector quantized as Q"), "\(error)")
+    }
+
     @Test func `a file cut anywhere is refused`() throws {
         let bytes = try FileSystem.read(Self.allTypes)
         let counts =

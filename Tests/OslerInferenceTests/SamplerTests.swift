@@ -39,6 +39,7 @@ import Testing
         Case(topK: 1, expected: [0, 1, 0, 0]),
         // Of two that are equal the first is kept.
         Case(topK: 3, expected: [0.1428571, 0.5714286, 0, 0.2857143]),
+        Case(topK: .max, expected: [0.125, 0.5, 0.125, 0.25]),
         Case(topK: 100, expected: [0.125, 0.5, 0.125, 0.25]),
         Case(topP: 0.6, expected: [0, 0.6666667, 0, 0.3333333]),
         Case(topP: 0.01, expected: [0, 1, 0, 0]),

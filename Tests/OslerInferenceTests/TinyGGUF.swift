@@ -4,14 +4,21 @@ import OslerTestSupport
 /// The tiny model of `lora/base` with its tokenizer as a GGUF file (version 3) of float32 tensors, written as llama.cpp's
 /// converter does: the rows of the query and key projections interleaved.
 enum TinyGGUF {
-    static func write(to path: String) throws {
+    /// - Parameters:
+    ///   - changes: metadata to replace or add.
+    ///   - ropeFrequencies: the values of a tensor `rope_freqs.weight`.
+    static func write(
+        to path: String, changes: [String: JSON] = [:], ropeFrequencies: [Float]? = nil
+    ) throws {
         let store = try WeightStore(Fixtures.path("lora/base"))
         let config = try JSON.parse(file: Fixtures.path("lora/base/config.json"))
         var (header, data) = (Writer(), [UInt8]())
-        let metadata = try metadata(config)
+        let original = try metadata(config)
+        let metadata =
+            original.filter { changes[$0.0] == nil } + changes.sorted { $0.key < $1.key }.map { $0 }
         header.put(UInt32(0x4655_4747))
         header.put(UInt32(3))
-        header.put(UInt64(store.tensors.count))
+        header.put(UInt64(store.tensors.count + (ropeFrequencies == nil ? 0 : 1)))
         header.put(UInt64(metadata.count))
         for (key, value) in metadata {
             header.put(key)
@@ -25,6 +32,14 @@ enum TinyGGUF {
             header.put(UInt64(data.count))
             let values = try interleaved(tensor, config)
             values.withUnsafeBytes { data += $0 }
+        }
+        if let ropeFrequencies {
+            header.put("rope_freqs.weight")
+            header.put(UInt32(1))
+            header.put(UInt64(ropeFrequencies.count))
+            header.put(UInt32(0))
+            header.put(UInt64(data.count))
+            ropeFrequencies.withUnsafeBytes { data += $0 }
         }
         let padding = [UInt8](repeating: 0, count: -header.bytes.count & 31)
         try AtomicFile.write(header.bytes + padding + data, to: path)
@@ -112,7 +127,7 @@ enum TinyGGUF {
         }
         private func type(_ value: JSON) -> UInt32 {
             switch value {
-            case .integer: 4
+            case .integer(let integer): UInt32(exactly: integer) == nil ? 11 : 4
             case .number: 6
             case .bool: 7
             case .array: 9
@@ -121,7 +136,8 @@ enum TinyGGUF {
         }
         private mutating func content(_ value: JSON) {
             switch value {
-            case .integer(let integer): put(UInt32(integer))
+            case .integer(let integer):
+                if let small = UInt32(exactly: integer) { put(small) } else { put(Int64(integer)) }
             case .number(let number): put(Float(number).bitPattern)
             case .bool(let bool): put(UInt8(bool ? 1 : 0))
             case .array(let items):

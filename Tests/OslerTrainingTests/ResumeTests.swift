@@ -167,6 +167,39 @@ import Testing
         #expect(error?.problem.contains("nothing here says") == true)
     }
 
+    @Test(
+        arguments: [
+            ("step", -1), ("step", 1_000_000), ("step", 0.5), ("tokens", -1),
+            ("tokens", .integer(.max)),
+            ("loss_total", .number(.nan)), ("averages", nil), ("averages.steps", .integer(.max)),
+            ("averages.micro_batches", -1), ("averages.loss_sum", .number(.infinity)),
+        ] as [(String, JSON?)])
+    func `a checkpoint with impossible numbers is refused`(key: String, value: JSON?) throws {
+        let folder = Fixtures.temporaryFolder()
+        defer { try? FileSystem.remove(folder) }
+        let whole = try trainer(folder, optimizer: .adamW)
+        var steps = 0
+        _ = try whole.train(shouldStop: {
+            steps += 1
+            return steps == 1
+        })
+        let file = folder + "/checkpoint-1/osler_state.json"
+        var object = try #require(try JSON.parse(file: file).object)
+        let parts = key.split(separator: ".").map(String.init)
+        if parts.count == 2 {
+            var section = try #require(object[parts[0]]?.object)
+            section[parts[1]] = value
+            object[parts[0]] = .object(section)
+        } else {
+            object[key] = value
+        }
+        try AtomicFile.write(JSON.object(object).serialized(), to: file)
+        let error = #expect(throws: InputError.self) {
+            try whole.resume(from: folder + "/checkpoint-1")
+        }
+        #expect(error?.file == file && error?.field == parts[0] && error?.remedy != nil)
+    }
+
     @Test(arguments: ["osler_state.json", "optimizer.safetensors", "adapter_model.safetensors"])
     func `a checkpoint with a missing or cut file is refused`(file: String) throws {
         let folder = Fixtures.temporaryFolder()

@@ -36,7 +36,7 @@ import Testing
     @Test func `steps and epochs equal the Trainer's`() throws {
         let cases = try #require(try JSON.parse(file: Fixtures.path("optim/step_plan.json")).array)
         for item in cases {
-            let plan = StepPlan(
+            let plan = try StepPlan(
                 examples: try #require(item["n_examples"]?.integer),
                 batchSize: try #require(item["batch"]?.integer),
                 accumulation: try #require(item["grad_accum"]?.integer),

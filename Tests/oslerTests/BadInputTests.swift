@@ -118,6 +118,106 @@ import Testing
         #expect(!FileSystem.exists(place.path + "/out/adapter_model.safetensors"))
     }
 
+    /// What a user gives to the other commands.
+    static let commands: [Case] = [
+        Case(
+            name: "heads that the kernels can't have", expected: ["config.json", "head_dim", "12"],
+            change: { place in
+                try place.edit("model/config.json") {
+                    $0.replacing("\"head_dim\": 16", with: "\"head_dim\": 12")
+                }
+            }),
+        Case(
+            name: "layers without end",
+            expected: ["model.layers.3.self_attn.q_proj.weight", "missing"],
+            change: { place in
+                try place.edit("model/config.json") {
+                    $0.replacing(
+                        "\"num_hidden_layers\": 3", with: "\"num_hidden_layers\": 2147483647")
+                }
+            }),
+        Case(
+            name: "an infinite number", expected: ["config.json", "rms_norm_eps"],
+            change: { place in
+                try place.edit("model/config.json") {
+                    $0.replacing("\"rms_norm_eps\": 1e-05", with: "\"rms_norm_eps\": 1e400")
+                }
+            }),
+        Case(
+            name: "a token id beyond the embedding",
+            expected: ["vocab_size", "tokenizer has 601", "512"],
+            change: { place in
+                try place.edit("model/tokenizer.json") {
+                    $0.replacing(
+                        "\"added_tokens\": [",
+                        with: #""added_tokens": [{"id": 600, "content": "<new>"},"#)
+                }
+            }),
+        Case(
+            name: "a negative token id", expected: ["tokenizer.json", "added_tokens[0]", "id"],
+            change: { place in
+                try place.edit("model/tokenizer.json") {
+                    $0.replacing(
+                        "\"added_tokens\": [",
+                        with: #""added_tokens": [{"id": -1, "content": "<new>"},"#)
+                }
+            }),
+    ]
+
+    @Test(arguments: commands, ["train", "preflight", "plan", "generate", "score", "merge"])
+    func `every command refuses a hostile model`(_ item: Case, command: String) throws {
+        let place = try Workplace()
+        try item.change(place)
+        let outcome =
+            switch command {
+            case "train", "preflight", "plan": try osler([command, place.configuration])
+            case "generate":
+                try osler([command, "--model", place.model, "--prompt", "Hello", "--greedy"])
+            case "score":
+                try osler(
+                    [command, "--model", place.model],
+                    input: "{\"prompt\": \"a\", \"completion\": \"b\"}\n")
+            default:
+                try osler([
+                    command, "--model", place.model, "--adapter", Fixtures.path("lora/qkvo"),
+                    "-o", place.path + "/merged",
+                ])
+            }
+        #expect(outcome.code == 1)
+        #expect(outcome.errors.split(separator: "\n").count == 1, "\(outcome.errors)")
+        for part in item.expected {
+            #expect(outcome.errors.contains(part), "\(part) in: \(outcome.errors)")
+        }
+        #expect(!FileSystem.exists(place.path + "/out/adapter_model.safetensors"))
+        #expect(!FileSystem.exists(place.path + "/merged"))
+    }
+
+    @Test(arguments: [
+        ("temperature", "0"), ("temperature", "NaN"), ("temperature", "1e400"), ("top_p", "-1"),
+        ("top_p", "2"), ("top_k", "-5"), ("top_k", "1e300"), ("top_k", "\"many\""),
+    ]) func `a hostile generation_config is refused`(key: String, value: String) throws {
+        let place = try Workplace()
+        try place.write(
+            "{\"do_sample\": true, \"\(key)\": \(value)}", "model/generation_config.json")
+        let outcome = try osler(["generate", "--model", place.model, "--prompt", "Hello"])
+        #expect(outcome.code == 1)
+        for part in ["generation_config.json: \(key): not ", "or --greedy\n"] {
+            #expect(outcome.errors.contains(part), "\(part) in: \(outcome.errors)")
+        }
+    }
+
+    @Test(arguments: ["train", "preflight", "plan"], ["osler", "trl"])
+    func `rows of ids beyond the vocabulary are refused`(command: String, rules: String) throws {
+        let place = try Workplace()
+        try place.write(
+            String(repeating: "{\"input_ids\": [1, 512, 2]}\n", count: 10), "rows.jsonl")
+        let outcome = try osler([command, place.configuration, "compat=\(rules)"])
+        #expect(outcome.code == 1)
+        for part in ["rows.jsonl: row ", "input_ids", "512"] {
+            #expect(outcome.errors.contains(part), "\(part) in: \(outcome.errors)")
+        }
+    }
+
     @Test(arguments: [["train"], ["generate", "--model"], ["split", "--n", "x"], ["nonsense"]])
     func `wrong usage is exit code 64`(arguments: [String]) throws {
         #expect(try osler(arguments).code == 64)
