@@ -75,7 +75,8 @@ import Testing
                 }
             }),
         Case(
-            name: "tokenizer too large", expected: ["vocab_size", "tokenizer"],
+            name: "a vocabulary smaller than the weights",
+            expected: ["model.safetensors", "embed_tokens", "[512, 64]", "[100, 64]"],
             change: { place in
                 try place.edit("model/config.json") {
                     $0.replacing("\"vocab_size\": 512", with: "\"vocab_size\": 100")
