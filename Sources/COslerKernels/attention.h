@@ -23,7 +23,7 @@ typedef struct ok_few_queries {
     int64_t first, last;
     const int64_t *visible;
     float scale2;
-    float *scores, *keys;
+    float *scores;
     float *maximum, *sum, *output;
 } ok_few_queries;
 

@@ -20,8 +20,10 @@
 #define KEY_BLOCK 128
 /* Rows (queries times heads of a group) that share one reading of a key block. */
 #define ROWS 128
-/* Keys that one item of the path for few queries reads. */
-#define CHUNK 512
+/* Keys that one item of the path for few queries reads: few enough to keep the threads level in short texts. */
+#define CHUNK 128
+/* So many outputs of that path are put together faster by one thread than by all. */
+#define ALONE_ROWS 64
 
 typedef struct {
     int32_t sequence, head, block;
@@ -33,7 +35,7 @@ typedef struct {
     float *output, *maximum, *sum, *factor, *scores;
     void *probabilities;
     /* For few queries. */
-    float *few_query, *few_scores, *few_keys;
+    float *few_query, *few_scores;
     int64_t *visible;
 } thread_scratch;
 
@@ -73,7 +75,6 @@ static void take_scratch(forward *f, attention_arena *arena, thread_scratch *s, 
     const size_t rows = (size_t)f->few_rows;
     t.few_query = attention_take(arena, rows * width * 4);
     t.few_scores = attention_take(arena, rows * CHUNK * 4);
-    t.few_keys = attention_take(arena, rows > 0 ? 8 * width * 4 : 0);
     t.visible = attention_take(arena, rows * sizeof(int64_t));
     if (writes) *s = t;
 }
@@ -184,7 +185,7 @@ static void few_chunk(const forward *f, const work_item *item, thread_scratch *s
     const ok_few_queries work = {
         scratch->few_query, attention_at(a->key, a->type, at), attention_at(a->value, a->type, at),
         a->type, f->key_ld, rows, width, first, last, scratch->visible,
-        a->scale * ATTENTION_LOG2E, scratch->few_scores, scratch->few_keys,
+        a->scale * ATTENTION_LOG2E, scratch->few_scores,
         partial, partial + f->few_rows, partial + 2 * f->few_rows,
     };
     f->ops->few_queries(&work);
@@ -365,7 +366,9 @@ void ok_attention_forward(
     forward f = plan(attention, tile, ok_pool_threads(pool), workspace);
     list_items(&f);
     ok_parallel(pool, f.pack_count, prepare, &f);
-    ok_parallel(pool, f.item_count, attend, &f);
+    if (f.blocks == 0 && f.item_count * (size_t)f.few_rows <= ALONE_ROWS)
+        for (size_t item = 0; item < f.item_count; item++) attend(&f, item, 0);
+    else ok_parallel(pool, f.item_count, attend, &f);
 }
 
 const ok_attention_ops *ok_attention_ops_get(ok_isa isa) {

@@ -178,44 +178,81 @@ static float dot(const void *x, const void *y, ok_type type, int width) {
     return sum8(sum);
 }
 
-/* Eight rows as float32; rows from `count` on are zero. */
-static void widen(
-    const void *data, ok_type type, size_t ld, int64_t row, int count, int width, float *out
+/* Rows of queries that meet a key in registers: 8 sums each. */
+#define ROWS_AT_ONCE (LANES == 16 ? 3 : 1)
+/* Keys and values that are asked for before their turn: a head's rows lie apart, which machines don't foresee. */
+#define KEYS_AHEAD 32
+
+static void ask_for_rows(
+    const void *data, ok_type type, size_t ld, int64_t first, int64_t last, int width
 ) {
-    for (int i = 0; i < 8; i++)
-        for (int c = 0; c < width; c += 8)
-            *(loose_vec8 *)(out + i * width + c) =
-                i < count ? load8(data, type, (size_t)(row + i) * ld + (size_t)c) : (vec8)0.0f;
+    for (int64_t row = first; row < last; row++)
+        for (size_t at = 0; at < (size_t)width * ok_type_bytes(type); at += 64)
+            __builtin_prefetch((const char *)data + (size_t)row * ld * ok_type_bytes(type) + at);
+}
+
+/* Eight keys or values of a head; from `count` on the last one again, whose scores are masked. */
+typedef struct {
+    const char *row[8];
+} eight;
+
+INLINE eight eight_at(
+    const void *data, ok_type type, size_t ld, int64_t first, int64_t last, int width
+) {
+    const size_t bytes = ld * ok_type_bytes(type);
+    const char *base = (const char *)data + (size_t)first * bytes;
+    eight e;
+#pragma clang loop unroll(full)
+    for (int i = 0; i < 8; i++) {
+        e.row[i] = base + (size_t)(first + i < last ? i : last - 1 - first) * bytes;
+    }
+    const int64_t next = first + KEYS_AHEAD, end = next + 8;
+    ask_for_rows(data, type, ld, next, end < last ? end : last, width);
+    return e;
 }
 
 /* scores[row, 8 keys] = scale2 * query * keys. */
 INLINE void eight_scores(
-    const float *query, const float *keys, int rows, int width, float scale2, float *scores,
-    size_t ld
+    const int rows, const ok_type type, const float *query, const eight *keys, int width,
+    float scale2, float *scores, size_t ld
 ) {
-    for (int row = 0; row < rows; row++) {
-        vec8 sums[8] = {0};
-        for (int c = 0; c < width; c += 8) {
-            const vec8 q = load8(query, OK_F32, (size_t)(row * width + c));
-            for (int i = 0; i < 8; i++) sums[i] += q * load8(keys, OK_F32, (size_t)(i * width + c));
+    vec8 sums[ROWS_AT_ONCE][8] = {0};
+    for (int c = 0; c < width; c += 8) {
+        vec8 own[ROWS_AT_ONCE];
+#pragma clang loop unroll(full)
+        for (int row = 0; row < rows; row++)
+            own[row] = load8(query, OK_F32, (size_t)(row * width + c));
+#pragma clang loop unroll(full)
+        for (int i = 0; i < 8; i++) {
+            const vec8 key = load8(keys->row[i], type, (size_t)c);
+#pragma clang loop unroll(full)
+            for (int row = 0; row < rows; row++) sums[row][i] += own[row] * key;
         }
-        transpose8(sums);
-        const vec8 total = ((sums[0] + sums[4]) + (sums[2] + sums[6]))
-            + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
+    }
+#pragma clang loop unroll(full)
+    for (int row = 0; row < rows; row++) {
+        vec8 *s = sums[row];
+        transpose8(s);
+        const vec8 total = ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
         *(loose_vec8 *)(scores + (size_t)row * ld) = total * scale2;
     }
 }
 
 /* output[row] += probabilities[row, 8 keys] * values. */
 INLINE void add_eight_values(
-    const float *probabilities, size_t ld, const float *values, int rows, int width, float *output
+    const ok_type type, const float *probabilities, size_t ld, const eight *values, int rows,
+    int width, float *output
 ) {
-    for (int row = 0; row < rows; row++) {
-        const float *p = probabilities + (size_t)row * ld;
-        for (int c = 0; c < width; c += 8) {
+    for (int c = 0; c < width; c += 8) {
+        vec8 value[8];
+#pragma clang loop unroll(full)
+        for (int i = 0; i < 8; i++) value[i] = load8(values->row[i], type, (size_t)c);
+        for (int row = 0; row < rows; row++) {
+            const float *p = probabilities + (size_t)row * ld;
             loose_vec8 *out = (loose_vec8 *)(output + row * width + c);
             vec8 sum = *out;
-            for (int i = 0; i < 8; i++) sum += p[i] * load8(values, OK_F32, (size_t)(i * width + c));
+#pragma clang loop unroll(full)
+            for (int i = 0; i < 8; i++) sum += p[i] * value[i];
             *out = sum;
         }
     }
@@ -248,26 +285,47 @@ static void few_softmax(
     }
 }
 
-static void few_queries(const ok_few_queries *work) {
+INLINE void few_queries_as(const ok_few_queries *work, const ok_type type) {
     const int64_t count = work->last - work->first;
     const size_t ld = (size_t)((count + 15) & ~(int64_t)15);
+    const int width = work->width;
+    const int64_t start = work->first + (count < KEYS_AHEAD ? count : KEYS_AHEAD);
+    ask_for_rows(work->key, type, work->ld, work->first, start, width);
     for (int64_t key = 0; key < count; key += 8) {
-        const int some = count - key < 8 ? (int)(count - key) : 8;
-        widen(work->key, work->type, work->ld, work->first + key, some, work->width, work->keys);
-        eight_scores(
-            work->query, work->keys, work->rows, work->width, work->scale2, work->scores + key, ld);
+        const eight keys =
+            eight_at(work->key, type, work->ld, work->first + key, work->last, width);
+        for (int row = 0; row < work->rows; row += ROWS_AT_ONCE) {
+            const float *query = work->query + row * width;
+            float *scores = work->scores + (size_t)row * ld + key;
+            switch (work->rows - row) {
+            case 1: eight_scores(1, type, query, &keys, width, work->scale2, scores, ld); break;
+            case 2:
+                if (ROWS_AT_ONCE > 1) {
+                    eight_scores(2, type, query, &keys, width, work->scale2, scores, ld);
+                    break;
+                }
+            default:
+                eight_scores(ROWS_AT_ONCE, type, query, &keys, width, work->scale2, scores, ld);
+            }
+        }
     }
+    ask_for_rows(work->value, type, work->ld, work->first, start, width);
     for (int row = 0; row < work->rows; row++)
         few_softmax(
             work->scores + (size_t)row * ld, (int64_t)ld, work->visible[row] - work->first,
-            work->type, work->maximum + row, work->sum + row);
-    memset(work->output, 0, (size_t)work->rows * (size_t)work->width * sizeof(float));
+            type, work->maximum + row, work->sum + row);
+    memset(work->output, 0, (size_t)work->rows * (size_t)width * sizeof(float));
     for (int64_t key = 0; key < count; key += 8) {
-        const int some = count - key < 8 ? (int)(count - key) : 8;
-        widen(work->value, work->type, work->ld, work->first + key, some, work->width, work->keys);
+        const eight values =
+            eight_at(work->value, type, work->ld, work->first + key, work->last, width);
         add_eight_values(
-            work->scores + key, ld, work->keys, work->rows, work->width, work->output);
+            type, work->scores + key, ld, &values, work->rows, width, work->output);
     }
+}
+
+static void few_queries(const ok_few_queries *work) {
+    if (work->type == OK_BF16) few_queries_as(work, OK_BF16);
+    else few_queries_as(work, OK_F32);
 }
 
 const ok_attention_ops OPS = {

@@ -1,3 +1,19 @@
+/* Products of few rows by vdpbf16ps: 32 values of k at a time, lanes summed at the end.
+ *
+ * Variants tried on 2 cores of Zen 4 that read 30-34 GB/s together (58 when the host is idle), one row of x, as a share
+ * of that bandwidth (Benchmarks/generate/kernels):
+ * - bfloat16, four rows of W side by side: 0.48-0.74 (1024 to 4096 of k), asking for memory in the order in which it
+ *   lies 0.72-0.95; one row after the other with nothing asked for, as it is: 0.82-0.99; two rows side by side 0.57-0.87.
+ * - NF4, codes of 64 values widened, shifted and looked up in 16 scaled values of their block (vpermw). Cycles for 64 values
+ *   from the first-level cache: shifts by lane of the codes as they are 6.1, widened bytes (as it is) 5.7, one table of two
+ *   blocks for two rows 5.6-6.2, tables of all scales made beforehand 5.4 and 2.3 more a table. vdpbf16ps, vpermw and
+ *   shifts take a cycle each, vcvtne2ps2bf16 1.5. So two cores use up to 38 GB/s of NF4, and no more.
+ *   One row after the other: 0.40-0.60, two 0.30-0.46, four (as it is) 0.56-0.84, with what is asked for a group of rows ahead
+ *   brought into the second-level cache; into the first 0.48-0.70; each row for itself 0.26-0.45. Scales by
+ *   gathers, or row by row, cost a tenth more.
+ * - 16 rows: four rows of W by four of x, of 16 sums; 0.47-0.64 of the multiply-add peak from memory, 0.77 from cache, in
+ *   NF4 0.51-0.58. A chunk of 2048 of k instead of 1024 gives the same.
+ */
 #include "fewrows.h"
 
 #if defined(__x86_64__)
@@ -215,6 +231,8 @@ static const float *scales_at(scales *s, size_t start, size_t count, float *spac
         if (outer != s->outer) set_outer(s, outer);
         size_t end = (outer + 1) * nf4->nested_block_size - first;
         if (end > count) end = count;
+        /* Gathers are slower than loads here. */
+#pragma clang loop vectorize(disable) unroll_count(8)
         for (; i < end; i++) space[i] = s->map[nf4->absmax_codes[first + i]];
     }
     return space;

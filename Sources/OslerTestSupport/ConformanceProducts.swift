@@ -24,7 +24,7 @@ extension ConformanceCase {
         for form in MatrixForm.allCases {
             cases += [forward(70, 300, 1300, form), backward(40, 290, 1100, form)]
         }
-        cases += [inPlace(.float32), inPlace(.bfloat16), empty, several]
+        cases += [inPlace(.float32), inPlace(.bfloat16), empty, several(45), several(5)]
         return cases + fewRows
     }
 
@@ -122,14 +122,14 @@ extension ConformanceCase {
     }
 
     /// Several multiplications at once: some with a left operand in common, of different sizes and kinds.
-    private static var several: ConformanceCase {
-        ConformanceCase(.multiply, "several at once") { run in
-            let x = try run.normal(run.activation, [45, 66])
-            let (u, dy) = (try run.normal(run.activation, [45, 16]), try run.normal([45, 35]))
+    private static func several(_ m: Int) -> ConformanceCase {
+        ConformanceCase(.multiply, "several at once, \(m) rows") { run in
+            let x = try run.normal(run.activation, [m, 66])
+            let (u, dy) = (try run.normal(run.activation, [m, 16]), try run.normal([m, 35]))
             let (wide, narrow) = (try run.matrix(.bfloat16, 100, 66), try run.matrix(.nf4, 16, 66))
             let up = try run.matrix(.float32, 100, 16)
             let outputs = [
-                try run.output(run.activation, [45, 100]), try run.output(.float32, [45, 16]),
+                try run.output(run.activation, [m, 100]), try run.output(.float32, [m, 16]),
                 try run.output(.float32, [35, 16]),
             ]
             let (g, bias) = (try run.normal([35, 16]), try run.normal([100]))
