@@ -1,11 +1,12 @@
 import Foundation
 import OslerFormats
 
-/// A run of the program at a terminal of its own.
+/// A run of the program at a terminal of its own, which turns Ctrl-C into a signal as a real one does.
 final class TerminalRun {
-    private let process = Process()
+    private let process: pid_t
     private let master: Int32
     private let slave: Int32
+    private var hasEnded = false
     private var screen: [UInt8] = []
     /// Up to where `waitFor` has looked.
     private var seen = 0
@@ -13,28 +14,65 @@ final class TerminalRun {
     init(_ arguments: [String], columns: UInt16 = 80) throws {
         var (master, slave): (Int32, Int32) = (-1, -1)
         var size = winsize(ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0)
-        guard openpty(&master, &slave, nil, nil, &size) == 0 else {
+        guard openpty(&master, &slave, nil, nil, &size) == 0, let name = ttyname(slave) else {
             throw InputError("no terminal to be had")
         }
         (self.master, self.slave) = (master, slave)
         let bundle = URL(fileURLWithPath: CommandLine.arguments[0])
-        process.executableURL = bundle.deletingLastPathComponent().appendingPathComponent("osler")
-        process.arguments = arguments
+        let program = bundle.deletingLastPathComponent().appendingPathComponent("osler").path
+        process = try Self.spawn([program] + arguments, terminal: String(cString: name))
+    }
+
+    /// Starts a session of its own. The first terminal that it opens becomes its own; signals, which the threads of the
+    /// tests hold back, reach it.
+    private static func spawn(_ arguments: [String], terminal: String) throws -> pid_t {
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        posix_spawnattr_setsigmask(&attributes, &signals)
+        sigaddset(&signals, SIGINT)
+        posix_spawnattr_setsigdefault(&attributes, &signals)
+        let setsSession: Int32 = 0x80
+        posix_spawnattr_setflags(
+            &attributes,
+            Int16(setsSession | Int32(POSIX_SPAWN_SETSIGMASK) | Int32(POSIX_SPAWN_SETSIGDEF)))
+        var files = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&files)
+        defer { posix_spawn_file_actions_destroy(&files) }
+        posix_spawn_file_actions_addopen(&files, 0, terminal, O_RDWR, 0)
+        for descriptor: Int32 in [1, 2] { posix_spawn_file_actions_adddup2(&files, 0, descriptor) }
         var environment = ProcessInfo.processInfo.environment
         (environment["TERM"], environment["NO_COLOR"]) = ("xterm", nil)
-        process.environment = environment
-        let terminal = FileHandle(fileDescriptor: slave)
-        (process.standardInput, process.standardOutput) = (terminal, terminal)
-        process.standardError = terminal
-        try process.run()
+        var process: pid_t = 0
+        let code = withCStrings(arguments) { arguments in
+            withCStrings(environment.map { "\($0)=\($1)" }) { environment in
+                posix_spawn(&process, arguments[0]!, &files, &attributes, arguments, environment)
+            }
+        }
+        guard code == 0 else { throw InputError(String(cString: strerror(code))) }
+        return process
+    }
+
+    private static func withCStrings<Result>(
+        _ strings: [String], _ body: ([UnsafeMutablePointer<CChar>?]) -> Result
+    ) -> Result {
+        let copies = strings.map { strdup($0) }
+        defer { for copy in copies { free(copy) } }
+        return body(copies + [nil])
     }
 
     deinit {
-        if process.isRunning { process.terminate() }
+        if !hasEnded {
+            kill(process, SIGKILL)
+            waitpid(process, nil, 0)
+        }
         close(master)
         close(slave)
     }
 
+    /// Ctrl-C is `"\u{3}"`.
     func type(_ keys: String) throws {
         var rest = Array(keys.utf8)[...]
         while !rest.isEmpty {
@@ -53,16 +91,14 @@ final class TerminalRun {
     private func wait(for events: Int32) throws -> Int16 {
         var state = pollfd(fd: master, events: Int16(events), revents: 0)
         // Only a program that is stuck waits this long.
-        guard poll(&state, 1, 120_000) > 0 else {
+        guard poll(&state, 1, 1_200_000) > 0 else {
             let text = String(decoding: screen[seen...].suffix(400), as: UTF8.self)
             throw InputError("nothing more came after: \(text)")
         }
         return state.revents
     }
 
-    func interrupt() { process.interrupt() }
-
-    /// Local modes, and whether it is as before.
+    /// The terminal's local modes: echo, lines, signals.
     func mode() throws -> UInt32 {
         var mode = termios()
         guard tcgetattr(slave, &mode) == 0 else { throw InputError("no terminal") }
@@ -99,9 +135,11 @@ final class TerminalRun {
         screen += block[..<count]
     }
 
-    /// The exit code.
+    /// The exit code; -1 for the end by a signal.
     func end() throws -> Int {
-        process.waitUntilExit()
-        return Int(process.terminationStatus)
+        var status: Int32 = 0
+        guard waitpid(process, &status, 0) == process else { throw InputError("no process") }
+        hasEnded = true
+        return status & 0x7F == 0 ? Int(status >> 8 & 0xFF) : -1
     }
 }
