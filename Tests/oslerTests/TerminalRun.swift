@@ -14,18 +14,20 @@ final class TerminalRun {
     init(_ arguments: [String], columns: UInt16 = 80) throws {
         var (master, slave): (Int32, Int32) = (-1, -1)
         var size = winsize(ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0)
-        guard openpty(&master, &slave, nil, nil, &size) == 0, let name = ttyname(slave) else {
-            throw InputError("no terminal to be had")
-        }
+        var name = [CChar](repeating: 0, count: 128)
+        // Not ttyname, whose one buffer the tests that run beside this one share.
+        guard openpty(&master, &slave, nil, nil, &size) == 0,
+            ttyname_r(slave, &name, name.count) == 0
+        else { throw InputError("no terminal to be had") }
         (self.master, self.slave) = (master, slave)
         let bundle = URL(fileURLWithPath: CommandLine.arguments[0])
         let program = bundle.deletingLastPathComponent().appendingPathComponent("osler").path
-        process = try Self.spawn([program] + arguments, terminal: String(cString: name))
+        process = try Self.spawn([program] + arguments, terminal: name)
     }
 
     /// Starts a session of its own. The first terminal that it opens becomes its own; signals, which the threads of the
     /// tests hold back, reach it.
-    private static func spawn(_ arguments: [String], terminal: String) throws -> pid_t {
+    private static func spawn(_ arguments: [String], terminal: [CChar]) throws -> pid_t {
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
@@ -91,7 +93,7 @@ final class TerminalRun {
     private func wait(for events: Int32) throws -> Int16 {
         var state = pollfd(fd: master, events: Int16(events), revents: 0)
         // Only a program that is stuck waits this long.
-        guard poll(&state, 1, 1_200_000) > 0 else {
+        guard poll(&state, 1, 180_000) > 0 else {
             let text = String(decoding: screen[seen...].suffix(400), as: UTF8.self)
             throw InputError("nothing more came after: \(text)")
         }
