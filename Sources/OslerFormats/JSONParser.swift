@@ -1,3 +1,9 @@
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Darwin)
+    internal import Darwin
+#endif
+
 extension JSON {
     /// Parses one JSON document (RFC 8259, UTF-8, a byte order mark allowed).
     ///
@@ -173,18 +179,30 @@ extension JSONParser {
             } else if byte < 0x20 {
                 throw controlCharacter(byte)
             } else {
-                unescaped.append(byte)
-                position += 1
+                let first = position
+                while position < bytes.count, Self.isPlain(bytes[position]) { position += 1 }
+                unescaped.append(contentsOf: bytes[first..<position])
             }
         }
         throw failure("a string without its closing quote", at: start - 1)
+    }
+
+    /// What stands in a string for itself.
+    private static func isPlain(_ byte: UInt8) -> Bool {
+        byte >= 0x20 && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\")
     }
 
     /// Decoding repairs what is not UTF-8, so a text of other bytes shows that something was; this
     /// is several times as fast as `String(validating:as:)`.
     private func decoded(_ codeUnits: UnsafeBufferPointer<UInt8>, _ start: Int) throws -> String {
         var text = String(decoding: codeUnits, as: UTF8.self)
-        guard text.withUTF8({ $0.count == codeUnits.count && $0.elementsEqual(codeUnits) }) else {
+        let isSame = text.withUTF8 { decoded in
+            guard let a = decoded.baseAddress, let b = codeUnits.baseAddress else {
+                return decoded.count == codeUnits.count
+            }
+            return decoded.count == codeUnits.count && memcmp(a, b, decoded.count) == 0
+        }
+        guard isSame else {
             throw failure("a string that is not valid UTF-8", at: start - 1)
         }
         return text

@@ -1,11 +1,11 @@
 /// Remembers the ids of short pieces: text repeats its words. Direct-mapped: a piece that falls on
-/// another's place takes it, so the size is fixed (1 MB) and nothing has to be evicted.
+/// another's place takes it, so the size is fixed (2 MB) and nothing has to be evicted.
 ///
 /// `@unchecked Sendable` holds because one call uses it at a time: `TextEncoder` lends it out.
 final class PieceCache: @unchecked Sendable {
     static let maximalBytes = 15
     static let maximalIds = 11
-    private static let lines = 1 << 14
+    private static let lines = 1 << 15
 
     /// 64 bytes, a cache line: up to 15 bytes of text with their number, then the ids.
     private let words: UnsafeMutablePointer<UInt64>

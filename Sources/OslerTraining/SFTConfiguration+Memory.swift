@@ -23,7 +23,7 @@ extension SFTConfiguration {
 }
 
 /// `700MB`, `1.5 GB`, `6GiB`: decimal units and binary ones, as accelerate reads them.
-func byteCount(_ text: String) -> Int? {
+package func byteCount(_ text: String) -> Int? {
     let units: [(String, Double)] = [
         ("KIB", 0x1p10), ("MIB", 0x1p20), ("GIB", 0x1p30), ("TIB", 0x1p40), ("KB", 1e3),
         ("MB", 1e6), ("GB", 1e9), ("TB", 1e12),

@@ -59,6 +59,9 @@ struct BenchTrain: ParsableCommand {
             """)
     var checkpointing: CheckpointingChoice = .auto
 
+    @Option(help: "Take no more than this (8GB, 700MiB); more is computed again where that helps.")
+    var maxMemory: String?
+
     @Option(help: "Use this many threads (default: one a core).")
     var threads: Int?
 
@@ -104,6 +107,9 @@ struct BenchTrain: ParsableCommand {
         try check("steps", steps, 1...1_000_000)
         try check("layers", layers, 1...whole.layers)
         try check("threads", threads, 1...1024)
+        if let maxMemory, byteCount(maxMemory) == nil {
+            throw ValidationError("--max-memory is \(maxMemory), write it like 700MB, 8GB or 6GiB")
+        }
     }
 
     func run() throws {
@@ -114,6 +120,7 @@ struct BenchTrain: ParsableCommand {
         console.write("\(description), \(cpu.name), \(cpu.pool.threads) threads")
         console.write(plan.table)
         try plan.checkFits(
+            limit: limit.map { ($0, "--max-memory") },
             remedy: "lower --batch, --rows or --layers, or use --nf4 or --checkpointing auto")
         let begin = monotonicSeconds()
         let model = try console.step("Making the weights") {
@@ -191,6 +198,8 @@ struct BenchTrain: ParsableCommand {
         SequenceTable(lengths: [Int](repeating: rows, count: batch))
     }
 
+    private var limit: Int? { maxMemory.flatMap(byteCount) }
+
     private var batches: [TokenBatch] { [TokenBatch(MicroBatch(trainRows.joined()))] }
 
     private func memoryPlan(_ backend: CPUBackend) throws -> MemoryPlan {
@@ -208,7 +217,7 @@ struct BenchTrain: ParsableCommand {
         case .off: return try plan(.none)
         case .auto:
             return try MemoryPlan.leastRecomputed(
-                blocks: configuration.layers, budget: MemoryPlan.defaultBudget ?? 0, plan)
+                blocks: configuration.layers, budget: limit ?? MemoryPlan.defaultBudget ?? 0, plan)
         }
     }
 

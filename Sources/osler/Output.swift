@@ -20,6 +20,32 @@ final class Output {
         try write("\n")
     }
 
+    /// `name: [...]`, the one field of a line of JSON. Nothing else of a program that makes ids takes as long as
+    /// their digits, so they are put here without a string for each.
+    func line(_ name: String, _ ids: [Int32]) throws {
+        try write("{\"\(name)\": [")
+        buffer.reserveCapacity(buffer.count + 12 * ids.count)
+        for (index, id) in ids.enumerated() {
+            if index > 0 {
+                buffer.append(UInt8(ascii: ","))
+                buffer.append(UInt8(ascii: " "))
+            }
+            append(digitsOf: id)
+        }
+        try line("]}")
+    }
+
+    private func append(digitsOf value: Int32) {
+        if value < 0 { buffer.append(UInt8(ascii: "-")) }
+        var (rest, divisor) = (value.magnitude, UInt32(1))
+        while rest / divisor >= 10 { divisor *= 10 }
+        while divisor > 0 {
+            buffer.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest / divisor))
+            rest %= divisor
+            divisor /= 10
+        }
+    }
+
     /// One line of JSON.
     func line(_ json: JSON) throws { try line(json.serialized(ensureASCII: false)) }
 

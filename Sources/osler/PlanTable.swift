@@ -25,20 +25,21 @@ extension MemoryPlan {
 
     /// - Throws: when the machine has less memory left than the plan needs, or `max_memory` is less.
     func checkFits(_ configuration: SFTConfiguration) throws {
-        if let limit = configuration.maximumMemory, total > limit {
-            throw InputError(
-                "the run needs \(total.mebibytes), \(limit.mebibytes) are allowed",
-                field: "max_memory",
-                remedy: "raise it, or lower per_device_train_batch_size or max_length")
-        }
         try checkFits(
+            limit: configuration.maximumMemory.map { ($0, "max_memory") },
             remedy:
                 "lower per_device_train_batch_size or max_length, or use load_in_4bit (osler plan shows what takes it)"
         )
     }
 
-    /// - Throws: when the machine has less memory left than the plan needs.
-    func checkFits(remedy: String) throws {
+    /// - Parameter limit: what is allowed at most, and the field that says so.
+    /// - Throws: when the plan needs more than that, or than the machine has left.
+    func checkFits(limit: (bytes: Int, field: String)?, remedy: String) throws {
+        if let limit, total > limit.bytes {
+            throw InputError(
+                "the run needs \(total.mebibytes), \(limit.bytes.mebibytes) are allowed",
+                field: limit.field, remedy: "raise it; or \(remedy)")
+        }
         guard let available = ProcessStatus.availableBytes, total > available else { return }
         throw InputError(
             "the run needs \(total.mebibytes), this machine has \(available.mebibytes) left",

@@ -66,6 +66,6 @@ struct Tokenize: ParsableCommand {
     }
 
     private func write(_ ids: [Int32], _ output: Output) throws {
-        try output.line("{\"ids\": [" + ids.map { String($0) }.joined(separator: ", ") + "]}")
+        try output.line("ids", ids)
     }
 }

@@ -127,10 +127,18 @@ import Testing
         (["--shape", "smollm2", "--random-weights"], "smollm2-135m"),
         (["--shape", "smollm2-135m", "--random-weights", "--layers", "31"], "from 1 to 30"),
         (["--shape", "smollm2-135m", "--random-weights", "--rows", "9000"], "from 8 to 8192"),
+        (["--shape", "smollm2-135m", "--random-weights", "--max-memory", "8"], "like 700MB"),
     ])
     func `bench train refuses what it can't run`(arguments: [String], hint: String) throws {
         let outcome = try osler(["bench", "train"] + arguments)
         #expect(outcome.code == 64 && outcome.errors.contains(hint))
+    }
+
+    @Test func `bench train takes no more memory than it may`() throws {
+        let outcome = try osler([
+            "bench", "train", "--shape", "smollm2-135m", "--random-weights", "--max-memory", "1MB",
+        ])
+        #expect(outcome.code == 1 && outcome.errors.contains("--max-memory"), "\(outcome.errors)")
     }
 
     @Test func `tokenize and decode are inverse`() throws {
