@@ -15,6 +15,7 @@ extension PreflightReport {
                     ("prompts_across_splits", rows(duplicates.promptsAcrossSplits)),
                 ])
             ),
+            ("care", care?.json ?? .null),
             ("sample", sample?.json ?? .null),
             ("warnings", .array(warnings.map(JSON.string))),
             ("failures", .array(failures.map(\.json))),

@@ -5,6 +5,8 @@ package struct PreflightReport: Sendable {
     package var compatibility: Compatibility
     package var splits: [SplitReport]
     package var duplicates: Duplicates
+    /// Identifiers, near-duplicates and flaws; nil where they were not looked for.
+    package var care: DataCare?
     /// The first row to train on.
     package var sample: LossMaskSample?
     /// What forbids training.

@@ -3,6 +3,7 @@ extension PreflightReport {
     package func text(colour: Bool) -> String {
         var lines: [String] = []
         for split in splits { lines += split.lines }
+        if let care { lines += care.lines() }
         if let sample {
             let key =
                 colour ? "green is in the loss" : "\u{27E6}...\u{27E7} is in the loss"

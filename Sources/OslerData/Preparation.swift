@@ -21,6 +21,8 @@ package struct PreparedDataset: Sendable {
     package var zeroTargetRows: [Int]
     /// Rows whose assistant text the shipped chat template would have changed.
     package var templateChangedRows: [Int]
+    /// Rows of multiple choice whose answer is not the option that they name.
+    package var optionConflicts: [OptionConflict] = []
     /// What forbids training, in the order of importance.
     package var problems: [InputError]
 
@@ -89,6 +91,14 @@ package struct DataPreparation: Sendable {
             templateChangedRows: tokenized.filter { $0.1.templateChangesText }
                 .map { $0.1.example.row },
             problems: [])
+        prepared.optionConflicts = zip(rows, prepared.records).compactMap { row, record in
+            OptionConflict(
+                dataset.rows[row],
+                response: record.careTexts.last {
+                    $0.place == "assistant" || $0.place == "completion"
+                }?.text,
+                row: row)
+        }
         prepared.problems = problems(prepared)
         return prepared
     }

@@ -44,8 +44,13 @@ package final class TrainingJob {
     }
 
     /// The proofs over all parts of the data.
-    package func preflight() throws -> PreflightReport {
-        try Preflight.run([train, eval, test].compactMap { $0 }, preparation)
+    ///
+    /// - Parameter withCare: also looks for what may identify a person, near-duplicates and flaws.
+    package func preflight(withCare: Bool = false) throws -> PreflightReport {
+        let parts = [train, eval, test].compactMap { $0 }
+        var report = try Preflight.run(parts, preparation)
+        if withCare { report.care = try DataCare(parts, threads: configuration.data.threads) }
+        return report
     }
 
     // MARK: Sizes

@@ -181,6 +181,23 @@ import Testing
                 "osler " + (command.isEmpty ? "train" : command.joined(separator: " "))))
     }
 
+    @Test func `preflight can refuse what may identify a person`() throws {
+        let place = try Workplace()
+        let command = ["preflight", place.configuration, "--fail-on-phi"]
+        #expect(try osler(command).code == 0)
+        try place.edit("rows.jsonl") {
+            $0.replacing("It is sign 3.", with: "Mr. Samplewood knows.")
+        }
+        #expect(try osler(["preflight", place.configuration]).code == 0)
+        let outcome = try osler(command)
+        #expect(outcome.code == 1)
+        #expect(outcome.output.contains("(assistant, "))
+        #expect(outcome.errors.contains("1 names") && outcome.errors.contains("--fail-on-phi"))
+        #expect(
+            !(outcome.output.split(separator: "sample:")[0] + outcome.errors).contains("Samplewood")
+        )
+    }
+
     @Test func `the recipes' keys are all known`() throws {
         let place = try Workplace()
         for recipe in ["seed-readme", "seed-notebook", "quickstart"] {
