@@ -10,6 +10,11 @@ package struct Contamination: Sendable {
         package var isWholeText: Bool
         /// Of its runs of words, how many stand in the training data.
         package var share: Double
+
+        package init(isWholeText: Bool, share: Double) {
+            (self.isWholeText, self.share) = (isWholeText, share)
+        }
+
         package var isSetApart: Bool { isWholeText || share >= Contamination.leastShare }
     }
 

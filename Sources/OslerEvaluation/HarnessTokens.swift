@@ -41,7 +41,9 @@ extension HarnessTokens {
         // Python's characters are code points; of equals the first counts.
         func best(_ length: (String) -> Int) -> Int {
             let values = zip(logLikelihoods, texts).map { $0 / Double(length($1)) }
-            return values.indices.max { values[$0] < values[$1] || $0 > $1 && values[$0] == values[$1] }
+            return values.indices.max {
+                values[$0] < values[$1] || $0 > $1 && values[$0] == values[$1]
+            }
                 ?? 0
         }
         return (best { _ in 1 }, best(\.unicodeScalars.count), best(\.utf8.count))

@@ -52,7 +52,9 @@ package final class OutputLog {
 }
 
 extension OutputLog.Key {
-    static let (output, logLikelihoods, demonstration) = ("output", "loglikelihoods", "demonstration")
+    static let (output, logLikelihoods, demonstration) = (
+        "output", "loglikelihoods", "demonstration"
+    )
 
     init(_ item: EvaluationItem, _ kind: String, sample: Int = 0) {
         (task, id, self.kind, self.sample) = (item.task, item.id, kind, sample)

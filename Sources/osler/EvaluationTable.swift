@@ -92,7 +92,8 @@ extension PairedSummary.Paired {
             "\(difference.points) points (95 %: \(interval.low.points) to \(interval.high.points)), "
             + "won \(won), lost \(lost), McNemar p \(mcnemar.fixed(4))"
         if mcnemar < 0.05 {
-            return (difference > 0 ? "the tuned model is better: " : "the base is better: ") + change
+            return (difference > 0 ? "the tuned model is better: " : "the base is better: ")
+                + change
         }
         return "no difference is shown: " + change
     }

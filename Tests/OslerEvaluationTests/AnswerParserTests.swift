@@ -61,7 +61,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("C", "C"), ("**C**", "C"), ("(C)", "C"), ("C.", "C"), ("c", "C"), ("C) Iron deficiency", "C"),
+        ("C", "C"), ("**C**", "C"), ("(C)", "C"), ("C.", "C"), ("c", "C"),
+        ("C) Iron deficiency", "C"),
         ("D. Parvovirus B19 infection", "D"), ("**D. Parvovirus B19 infection**", "D"),
         ("D: it stops the marrow.", "D"), ("Parvovirus B19 infection", "D"),
         ("Parvovirus B19 infection.", "D"), ("- B", "B"), ("The patient is ill.\n\n**B**", "B"),

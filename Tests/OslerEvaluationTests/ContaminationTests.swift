@@ -22,7 +22,8 @@ import Testing
     @Test func `runs of 13 words`() {
         let question = Self.words.joined(separator: " ")
         func share(_ range: Range<Int>) -> Contamination.Finding {
-            findings([question], ["before, " + Self.words[range].joined(separator: "; ") + " after"])[0]
+            findings(
+                [question], ["before, " + Self.words[range].joined(separator: "; ") + " after"])[0]
         }
         // 40 words have 28 runs of 13.
         #expect(share(0..<40).share == 1 && !share(0..<40).isWholeText)

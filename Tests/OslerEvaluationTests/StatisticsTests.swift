@@ -25,12 +25,14 @@ import Testing
     ])
     func `McNemar's exact test`(won: Int, lost: Int, p: Double) {
         #expect(abs(Statistics.mcnemar(won: won, lost: lost) - p) < 1e-12 * max(p, 1e-3) * 100)
-        #expect(Statistics.mcnemar(won: won, lost: lost) == Statistics.mcnemar(won: lost, lost: won))
+        #expect(
+            Statistics.mcnemar(won: won, lost: lost) == Statistics.mcnemar(won: lost, lost: won))
     }
 
     /// The same draws and percentiles as NumPy: not near, but equal to rounding.
     @Test func `bootstrap intervals`() {
-        func check(_ values: [Double], _ count: Int, _ seed: UInt64, _ low: Double, _ high: Double) {
+        func check(_ values: [Double], _ count: Int, _ seed: UInt64, _ low: Double, _ high: Double)
+        {
             let found = Statistics.bootstrap(values, resamples: count, seed: seed)
             #expect(abs(found.low - low) < 1e-12 && abs(found.high - high) < 1e-12)
         }

@@ -79,8 +79,10 @@ import Testing
             #expect(summary(item) == #"Q ["A=yes", "B=no", "C=maybe"] 1"#)
             #expect(item.context == "c\nd")
         }
-        #expect(try read(#"{"12": \#(row), "13": \#(row)}"#, "t.json").items.map(\.id) == ["12", "13"])
-        let nested = #"{"pubid": 7, "question": "Q", "context": {"contexts": ["c", "d"]}, "final_decision": "maybe"}"#
+        #expect(
+            try read(#"{"12": \#(row), "13": \#(row)}"#, "t.json").items.map(\.id) == ["12", "13"])
+        let nested =
+            #"{"pubid": 7, "question": "Q", "context": {"contexts": ["c", "d"]}, "final_decision": "maybe"}"#
         let item = try read(nested).items[0]
         #expect(item.context == "c\nd" && item.referenceText == "C" && item.id == "7")
     }
@@ -152,14 +154,22 @@ import Testing
             #"{"question": "Q", "options": {"A": "x", "B": "y"}}"#,
             "row 0: has no answer; name the right option in 'answer_idx'"
         ),
-        (#"{"question": "Q", "options": {"A": "x"}, "answer_idx": "A"}"#,
-            "row 0: has 1 option, a choice needs two"),
-        (#"{"question": "Q", "options": {"A": "x", "B": " "}, "answer_idx": "A"}"#,
-            "row 0: has an option without text"),
-        (#"{"question": "Q", "options": "x or y", "answer_idx": "A"}"#,
-            "row 0: 'options' is neither a mapping nor a list of options"),
-        (#"{"options": {"A": "x", "B": "y"}, "answer_idx": "A"}"#,
-            "row 0: has no question; put it into a column 'question'"),
+        (
+            #"{"question": "Q", "options": {"A": "x"}, "answer_idx": "A"}"#,
+            "row 0: has 1 option, a choice needs two"
+        ),
+        (
+            #"{"question": "Q", "options": {"A": "x", "B": " "}, "answer_idx": "A"}"#,
+            "row 0: has an option without text"
+        ),
+        (
+            #"{"question": "Q", "options": "x or y", "answer_idx": "A"}"#,
+            "row 0: 'options' is neither a mapping nor a list of options"
+        ),
+        (
+            #"{"options": {"A": "x", "B": "y"}, "answer_idx": "A"}"#,
+            "row 0: has no question; put it into a column 'question'"
+        ),
         (#"{"question": "Q"}"#, "row 0: has no answer; put it into a column 'answer'"),
         ("[1]", "row 0: expected an object with columns, found a number"),
     ])
@@ -177,6 +187,7 @@ import Testing
         #expect(
             fault(#"{"X": [{"question": "Q", "answer": "a"}, 3]}"#, "t.json")
                 == "t.json: X row 1: is not an object with columns")
-        #expect(fault("a,b\n", "t.csv") == "t.csv: has no rows; give questions with options or answers")
+        #expect(
+            fault("a,b\n", "t.csv") == "t.csv: has no rows; give questions with options or answers")
     }
 }
