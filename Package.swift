@@ -23,8 +23,8 @@ let package = Package(
         .executableTarget(
             name: "osler",
             dependencies: [
-                "OslerTraining", "OslerInference", "OslerData", "OslerModels", "OslerTokenizers",
-                "OslerFormats",
+                "OslerTraining", "OslerEvaluation", "OslerInference", "OslerData", "OslerModels",
+                "OslerTokenizers", "OslerFormats",
                 "OslerCompute",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Yams", package: "Yams"),
@@ -35,6 +35,11 @@ let package = Package(
                 "OslerModels", "OslerData", "OslerTokenizers", "OslerFormats", "OslerCompute",
             ],
             swiftSettings: hot),
+        .target(
+            name: "OslerEvaluation",
+            dependencies: [
+                "OslerInference", "OslerModels", "OslerData", "OslerTokenizers", "OslerFormats",
+            ], swiftSettings: hot),
         .target(
             name: "OslerInference",
             dependencies: ["OslerModels", "OslerTokenizers", "OslerFormats", "OslerCompute"],
@@ -88,6 +93,12 @@ let package = Package(
             dependencies: [
                 "OslerInference", "OslerModels", "OslerTokenizers", "OslerFormats", "OslerCompute",
                 "OslerTestSupport",
+            ], swiftSettings: strict),
+        .testTarget(
+            name: "OslerEvaluationTests",
+            dependencies: [
+                "OslerEvaluation", "OslerInference", "OslerModels", "OslerData", "OslerTokenizers",
+                "OslerFormats", "OslerCompute", "OslerTestSupport",
             ], swiftSettings: strict),
         .testTarget(
             name: "oslerTests", dependencies: ["osler", "OslerFormats", "OslerTestSupport"],

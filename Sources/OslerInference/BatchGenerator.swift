@@ -31,6 +31,8 @@ package final class BatchGenerator {
         let maxNewTokens: Int
         var sampler: Sampler
         var output = Generator.Output()
+        /// What must come next instead of drawn tokens.
+        var forced: [Int32] = []
     }
 
     private let model: CausalLM
@@ -40,6 +42,12 @@ package final class BatchGenerator {
     private var logits: [Float] = []
     private var slots: [Slot?]
     package private(set) var work = Work()
+    /// Asked before every prompt and every step.
+    package var shouldStop: () -> Bool = { false }
+    /// Called with each new token of an answer that goes on: the tokens that it returns come next, whatever the model says.
+    package var steer: ((_ index: Int, _ id: Int32) -> [Int32])?
+    /// Called after each step.
+    package var onStep: (Work) -> Void = { _ in }
 
     /// - Parameters:
     ///   - sequences: how many are continued at once.
@@ -67,15 +75,20 @@ package final class BatchGenerator {
     }
 
     /// Answers `requests`; `onAnswer(index, answer)` is called as each one ends.
+    ///
+    /// - Returns: false when stopped before all were answered; unfinished answers are dropped.
+    @discardableResult
     package func generate(
         _ requests: [Request], stop: Set<Int32>,
         onAnswer: (_ index: Int, _ answer: Generator.Output) throws -> Void
-    ) throws {
+    ) throws -> Bool {
+        defer { for place in slots.indices { slots[place] = nil } }
         var next = 0
         let clock = ContinuousClock()
         while true {
             for place in slots.indices {
                 while slots[place] == nil, next < requests.count {
+                    if shouldStop() { return false }
                     let request = requests[next]
                     precondition(!request.prompt.isEmpty && request.prompt.count < cache.capacity)
                     slots[place] = Slot(
@@ -88,13 +101,15 @@ package final class BatchGenerator {
                 }
             }
             let places = slots.indices.filter { slots[$0] != nil }
-            guard !places.isEmpty else { return }
+            guard !places.isEmpty else { return true }
+            if shouldStop() { return false }
             let start = clock.now
             for first in stride(from: 0, to: places.count, by: fewRows) {
                 try decode(places[first..<min(first + fewRows, places.count)], stop, onAnswer)
             }
             work.decodingTime += clock.now - start
             work.decodedTokens += places.count
+            onStep(work)
         }
     }
 
@@ -133,7 +148,7 @@ package final class BatchGenerator {
         logits.withUnsafeBufferPointer { all in
             let own = UnsafeBufferPointer(
                 rebasing: all[row * vocabulary..<(row + 1) * vocabulary])
-            let id = slot.sampler.next(own)
+            let id = slot.forced.isEmpty ? slot.sampler.next(own) : slot.forced.removeFirst()
             slot.output.ids.append(id)
             slot.output.logProbabilities.append(logProbability(of: id, own))
             slot.output.stopped = stop.contains(id)
@@ -143,6 +158,9 @@ package final class BatchGenerator {
         {
             try onAnswer(slot.request, slot.output)
         } else {
+            if let steer, let last = slot.output.ids.last {
+                slot.forced += steer(slot.request, last)
+            }
             slots[place] = slot
         }
     }

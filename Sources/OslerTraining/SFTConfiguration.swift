@@ -35,6 +35,9 @@ package struct SFTConfiguration: Sendable {
     package var split = SplitRecipe.standard
     package var data = DataConfiguration()
 
+    /// Questions to answer at the end.
+    package var taskEvaluation = TaskEvaluationOptions()
+
     package var outputDirectory = "trainer_output"
     /// Where the finished adapter goes.
     package var adapterDirectory = ""
@@ -55,6 +58,7 @@ package struct SFTConfiguration: Sendable {
         try readData(&reader)
         try readTraining(&reader)
         try readSchedule(&reader)
+        try readTasks(&reader)
         try readOutput(&reader)
         withoutEffect = reader.ignored(Self.keysWithoutEffect)
         try reader.finish()

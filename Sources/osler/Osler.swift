@@ -16,7 +16,8 @@ struct Osler: ParsableCommand {
         version: "0.1.0",
         subcommands: [
             Train.self, PreflightCommand.self, PlanCommand.self, Generate.self, Chat.self,
-            Score.self, Merge.self, Quantize.self, Tokenize.self, Render.self, Split.self,
+            Score.self, Evaluate.self, Merge.self, Quantize.self, Tokenize.self, Render.self,
+            Split.self,
             Inspect.self, Bench.self,
         ])
 }

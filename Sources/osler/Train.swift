@@ -46,6 +46,8 @@ struct Train: ParsableCommand {
         let job = try console.step("Reading \(configuration.dataset)") {
             try TrainingJob(configuration)
         }
+        // Bad questions are told before hours of training.
+        let tasks = try TrainedEvaluation(job)
         let report = try job.preflight()
         if !console.quiet { console.write(report.text(colour: console.usesColor)) }
         try report.check()
@@ -63,12 +65,13 @@ struct Train: ParsableCommand {
         console.write(trainer.trainableLine)
         profiler?.restart()
         defer { if let profiler, !json { console.print(profiler.profile.table) } }
-        try train(trainer, job, console, display, plan, profiler)
+        try train(trainer, job, console, display, plan, profiler, tasks)
     }
 
     private func train(
         _ trainer: SFTTrainer, _ job: TrainingJob, _ console: Console,
-        _ display: TrainingDisplay, _ plan: MemoryPlan, _ profiler: ProfilingBackend?
+        _ display: TrainingDisplay, _ plan: MemoryPlan, _ profiler: ProfilingBackend?,
+        _ tasks: TrainedEvaluation?
     ) throws {
         let stop = StopSignal()
         var before: EvaluationResult?
@@ -82,12 +85,14 @@ struct Train: ParsableCommand {
             throw ExitCode(130)
         }
         let folder = try job.saveAdapter(trainer)
+        let tables = try tasks?.run(trainer, adapter: folder, console, stop)
         if json { return console.print(self.json(summary, display, plan, profiler).serialized()) }
         for line in summaryLines(summary, trainer, before) { console.print(line) }
         console.write(
             "memory: planned \(plan.total.mebibytes), peak measured \(ProcessStatus.peakResidentBytes.mebibytes)"
         )
         console.write("adapter: \(folder)")
+        for table in tables ?? [] { console.write(table) }
     }
 
     /// - Parameter summary: nil when the run was stopped.

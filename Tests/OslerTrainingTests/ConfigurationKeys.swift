@@ -243,6 +243,26 @@ extension ConfigurationKey {
         Self("logging_steps", kind: .whole, value: 3, lands: ["training.loggingSteps": "3"]),
         Self(
             "save_total_limit", kind: .whole, value: 3, lands: ["training.saveTotalLimit": "3"]),
+        Self(
+            "eval_tasks", kind: .other([3, true, [1], ["a", 1], ["a": 1], []]), value: ["q", "r"],
+            lands: ["taskEvaluation.tasks": "[\"q\", \"r\"]"]),
+        Self(
+            "eval_tasks_method", kind: .text, value: "loglikelihood",
+            lands: ["taskEvaluation.method": "loglikelihood"], refused: ["guess"]),
+        Self(
+            "eval_tasks_limit", kind: .whole, value: 3, lands: ["taskEvaluation.limit": "3"]),
+        Self(
+            "eval_tasks_max_new_tokens", kind: .whole, value: 3,
+            lands: ["taskEvaluation.maxNewTokens": "3"]),
+        Self(
+            "eval_tasks_thinking_budget", kind: .whole, value: 3,
+            lands: ["taskEvaluation.thinkingBudget": "3"]),
+        Self(
+            "eval_tasks_samples", kind: .whole, value: 3, lands: ["taskEvaluation.samples": "3"],
+            refused: [1025]),
+        Self(
+            "eval_tasks_batch_size", kind: .whole, value: 3,
+            lands: ["taskEvaluation.batchSize": "3"], refused: [1025]),
         Self("eval_on_start", kind: .flag, value: true, lands: ["evaluatesOnStart": "true"]),
         Self(
             "eval_strategy", kind: .text, value: "epoch", lands: ["evaluation": "epoch"],
