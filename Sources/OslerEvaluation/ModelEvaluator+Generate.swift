@@ -75,7 +75,7 @@ extension ModelEvaluator {
             var record = keys[index].fields
             let text = answer.stopped ? answer.ids.dropLast() : answer.ids[...]
             record["output"] = .string(
-                chat.tokenizer.decode(Array(text), skipSpecialTokens: true))
+                chat.tokenizer.decode(Array(text)))
             record["prompt_is_thinking"] = .bool(states[index].startsThinking)
             record["tokens"] = .integer(answer.ids.count)
             record["thinking_tokens"] = .integer(states[index].thinkingTokens)

@@ -7,20 +7,24 @@ import Testing
 
 @Suite struct HarnessTests {
     /// Values of lm_eval 0.4.13's `HFLM._encode_pair` with the same tokenizer.
-    @Test(arguments: [
-        (
-            "Question: Q\nA. x\nAnswer:", "A",
-            [53, 89, 408, 292, 30, 225, 53, 203, 37, 18, 225, 92, 203, 37, 82, 87, 91, 273, 30],
-            [426]
-        ),
-        (
-            "Question: why? ", " because", [53, 89, 408, 292, 30, 337, 93, 35],
-            [225, 225, 486, 416]
-        ),
-        ("Answer:\n", "B cells", [37, 82, 87, 91, 273, 30], [203, 510, 270, 430, 87]),
-        ("The heart", "rate", [56, 263, 321, 381], [350, 385]),
-        ("<|im_start|>Hi", "you", [1, 44, 77], [431, 290]),
-    ])
+    @Test(
+        arguments: [
+            (
+                "Question: Q\nA. x\nAnswer:", "A",
+                [
+                    53, 89, 408, 292, 30, 225, 53, 203, 37, 18, 225, 92, 203, 37, 82, 87, 91, 273,
+                    30,
+                ],
+                [426]
+            ),
+            (
+                "Question: why? ", " because", [53, 89, 408, 292, 30, 337, 93, 35],
+                [225, 225, 486, 416]
+            ),
+            ("Answer:\n", "B cells", [37, 82, 87, 91, 273, 30], [203, 510, 270, 430, 87]),
+            ("The heart", "rate", [56, 263, 321, 381], [350, 385]),
+            ("<|im_start|>Hi", "you", [1, 44, 77], [431, 290]),
+        ] as [(String, String, [Int32], [Int32])])
     func `tokens are the harness'`(
         context: String, continuation: String, known: [Int32], new: [Int32]
     ) throws {
