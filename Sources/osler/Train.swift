@@ -37,7 +37,8 @@ struct Train: ParsableCommand {
     var profile = false
 
     func run() throws {
-        var configuration = try arguments.load()
+        let recipe = try arguments.recipe()
+        var configuration = try arguments.load(recipe)
         if resume { configuration.resumeFrom = "latest" }
         let console = Console(quiet: quiet || json)
         for key in configuration.withoutEffect {
@@ -58,14 +59,19 @@ struct Train: ParsableCommand {
         console.write(plan.table)
         try plan.checkFits(configuration)
         let display = TrainingDisplay(console)
-        let trainer = try job.makeTrainer(
-            backend: profiler ?? cpu, loading: { console.progress("Loading the model", $0, $1) },
-            report: display.receive)
-        console.endProgress()
-        console.write(trainer.trainableLine)
-        profiler?.restart()
-        defer { if let profiler, !json { console.print(profiler.profile.table) } }
-        try train(trainer, job, console, display, plan, profiler, tasks)
+        let trackers = try RunTrackers(configuration, recipe, display, console)
+        try trackers.following {
+            let trainer = try job.makeTrainer(
+                backend: profiler ?? cpu,
+                loading: { console.progress("Loading the model", $0, $1) },
+                report: trackers.receive)
+            console.endProgress()
+            console.write(trainer.trainableLine)
+            profiler?.restart()
+            defer { if let profiler, !json { console.print(profiler.profile.table) } }
+            try train(trainer, job, console, display, plan, profiler, tasks)
+        }
+        trackers.handOver()
     }
 
     private func train(
