@@ -23,11 +23,13 @@ let package = Package(
         .executableTarget(
             name: "osler",
             dependencies: [
-                "OslerTracking", "OslerTraining", "OslerEvaluation", "OslerInference",
-                "OslerData", "OslerModels", "OslerTokenizers", "OslerFormats", "OslerCompute",
+                "OslerReport", "OslerTracking", "OslerTraining", "OslerEvaluation",
+                "OslerInference", "OslerData", "OslerModels", "OslerTokenizers", "OslerFormats",
+                "OslerCompute",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Yams", package: "Yams"),
             ], swiftSettings: strict),
+        .target(name: "OslerReport", dependencies: ["OslerFormats"], swiftSettings: hot),
         .target(
             name: "OslerTracking", dependencies: ["OslerTraining", "OslerFormats"],
             swiftSettings: strict),
@@ -90,6 +92,10 @@ let package = Package(
                 "OslerCompute",
                 "OslerTestSupport",
             ], swiftSettings: strict),
+        .testTarget(
+            name: "OslerReportTests",
+            dependencies: ["OslerReport", "OslerFormats", "OslerTestSupport"],
+            swiftSettings: strict),
         .testTarget(
             name: "OslerTrackingTests",
             dependencies: [

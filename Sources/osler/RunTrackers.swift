@@ -12,6 +12,7 @@ internal import OslerTraining
 final class RunTrackers {
     private let console: Console
     private let display: TrainingDisplay
+    private let recorder: RunRecorder
     private var others: [any Reporter] = []
     private var wandb: WandbReporter?
     private var tensorBoard: TensorBoardReporter?
@@ -21,15 +22,15 @@ final class RunTrackers {
 
     init(
         _ configuration: SFTConfiguration, _ recipe: JSON.Object, _ display: TrainingDisplay,
-        _ console: Console
+        _ recorder: RunRecorder, _ console: Console
     ) throws {
-        (self.display, self.console) = (display, console)
+        (self.display, self.recorder, self.console) = (display, recorder, console)
         let run = TrackedRun(
             name: configuration.runName, outputDirectory: configuration.outputDirectory,
             loggingDirectory: configuration.loggingDirectory, configuration: recipe,
             program: "osler", version: Osler.configuration.version,
             arguments: Array(CommandLine.arguments.dropFirst()))
-        others.append(StepLog(outputDirectory: configuration.outputDirectory))
+        others = [recorder, StepLog(outputDirectory: configuration.outputDirectory)]
         if configuration.trackers.contains(.tensorboard) {
             tensorBoard = TensorBoardReporter(run)
         }
@@ -63,7 +64,10 @@ final class RunTrackers {
         do {
             try body()
         } catch {
-            if !(error is ExitCode) { lines.append("error: \(error)") }
+            if !(error is ExitCode) {
+                recorder.failed(error)
+                lines.append("error: \(error)")
+            }
             // What went wrong first is what the user must see.
             try? receive(.ended(exitCode: (error as? ExitCode)?.rawValue ?? 1))
             sayPlaces(willUpload: false)
