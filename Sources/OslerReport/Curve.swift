@@ -28,7 +28,8 @@ struct Curve {
         let series = series.map(Self.thinned).filter { !$0.points.isEmpty }
         guard !series.isEmpty else { return "" }
         let points = series.flatMap(\.points)
-        let (xs, ys) = (points.map(\.x), points.map(\.y) + (level.map { [$0.y] } ?? []))
+        let levels = level.map { [$0.y] } ?? []
+        let (xs, ys) = (points.map(\.x), points.map(\.y) + levels.filter(\.isFinite))
         let x = Self.range(xs, padding: 0)
         var y = Self.range(ys, padding: 0.06)
         if startsAtZero { y = 0...max(y.upperBound, 1e-12) }
@@ -110,7 +111,7 @@ struct Curve {
     }
 
     private func levelLine(_ plot: Plot) -> HTML {
-        guard let level else { return "" }
+        guard let level, level.y.isFinite else { return "" }
         let y = plot.place((plot.x.lowerBound, level.y)).y
         let (left, right) = (Self.coordinate(Self.frame.left), Self.coordinate(Self.frame.right))
         return "<line class=\"level\" x1=\"\(left)\" x2=\"\(right)\" y1=\"\(y)\" y2=\"\(y)\"/>"

@@ -103,7 +103,8 @@ package final class WandbReporter: Reporter {
             .run,
             WandbRecord.run(
                 id: id, settings: settings, name: run.name ?? settings.name,
-                configuration: configuration, start: start, resumes: former != nil,
+                configuration: configuration, start: start,
+                resumes: former == id || progress.rows > 0,
                 startingStep: progress.rows))
         try append(.environment, WandbRecord.environment(run, start: start))
         try append(.metric, WandbRecord.stepMetric(Self.stepMetric))

@@ -138,6 +138,13 @@ import Testing
             #expect(html.contains("<path") && !html.contains("nan") && !html.contains("inf"))
         }
         #expect(Curve(title: "t", series: []).html == "")
+        for level in [Double.nan, .infinity, -1e308] {
+            let points = [(x: 1.0, y: -1e308), (x: 1e300, y: 1e308)]
+            let curve = Curve(
+                title: "t", series: [.init(name: "n", color: 0, points: points)],
+                level: ("l", level))
+            #expect(curve.html.source.contains("<path"))
+        }
     }
 
     @Test func `a long run is thinned`() {
