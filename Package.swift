@@ -23,12 +23,16 @@ let package = Package(
         .executableTarget(
             name: "osler",
             dependencies: [
-                "OslerTraining", "OslerEvaluation", "OslerInference", "OslerData", "OslerModels",
-                "OslerTokenizers", "OslerFormats",
+                "OslerReport", "OslerTracking", "OslerTraining", "OslerEvaluation",
+                "OslerInference", "OslerData", "OslerModels", "OslerTokenizers", "OslerFormats",
                 "OslerCompute",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Yams", package: "Yams"),
             ], swiftSettings: strict),
+        .target(name: "OslerReport", dependencies: ["OslerFormats"], swiftSettings: hot),
+        .target(
+            name: "OslerTracking", dependencies: ["OslerTraining", "OslerFormats"],
+            swiftSettings: strict),
         .target(
             name: "OslerTraining",
             dependencies: [
@@ -89,6 +93,16 @@ let package = Package(
                 "OslerTestSupport",
             ], swiftSettings: strict),
         .testTarget(
+            name: "OslerReportTests",
+            dependencies: ["OslerReport", "OslerFormats", "OslerTestSupport"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "OslerTrackingTests",
+            dependencies: [
+                "OslerTracking", "OslerTraining", "OslerModels", "OslerFormats", "OslerTestSupport",
+            ],
+            swiftSettings: strict),
+        .testTarget(
             name: "OslerInferenceTests",
             dependencies: [
                 "OslerInference", "OslerModels", "OslerTokenizers", "OslerFormats", "OslerCompute",
@@ -101,7 +115,8 @@ let package = Package(
                 "OslerFormats", "OslerCompute", "OslerTestSupport",
             ], swiftSettings: strict),
         .testTarget(
-            name: "oslerTests", dependencies: ["osler", "OslerFormats", "OslerTestSupport"],
+            name: "oslerTests",
+            dependencies: ["osler", "OslerTracking", "OslerFormats", "OslerTestSupport"],
             swiftSettings: strict),
     ],
     cLanguageStandard: .c2x

@@ -35,10 +35,24 @@ package enum ProcessStatus {
         return usage.ru_maxrss
     }
 
+    /// Threads of this process; nil where the system doesn't say.
+    package static var threadCount: Int? {
+        #if os(Linux)
+            return number("/proc/self/status", "Threads:")
+        #else
+            return nil
+        #endif
+    }
+
     #if os(Linux)
         private static func status(_ key: String) -> Int? { kilobytes("/proc/self/status", key) }
 
         private static func kilobytes(_ path: String, _ key: String) -> Int? {
+            number(path, key).map { $0 * 1024 }
+        }
+
+        /// The number behind `key` in a file of `/proc`.
+        private static func number(_ path: String, _ key: String) -> Int? {
             guard let file = fopen(path, "r") else { return nil }
             defer { fclose(file) }
             var line = [CChar](repeating: 0, count: 256)
@@ -47,7 +61,6 @@ package enum ProcessStatus {
                     decoding: line.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
                 guard text.hasPrefix(key) else { continue }
                 return text.split(whereSeparator: { !$0.isNumber }).first.flatMap { Int($0) }
-                    .map { $0 * 1024 }
             }
             return nil
         }

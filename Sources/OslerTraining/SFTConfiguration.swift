@@ -42,6 +42,12 @@ package struct SFTConfiguration: Sendable {
     /// Where the finished adapter goes.
     package var adapterDirectory = ""
     package var resumeFrom: String?
+    /// Who is told about the run, beyond those who always are.
+    package var trackers: [Tracker] = []
+    /// What trackers call the run.
+    package var runName: String?
+    /// Where TensorBoard's files go; nil: `runs/DATE_HOST` in the output folder.
+    package var loggingDirectory: String?
     /// nil: one a core.
     package var threads: Int?
     /// Keys that were given and change nothing here.
@@ -60,6 +66,7 @@ package struct SFTConfiguration: Sendable {
         try readSchedule(&reader)
         try readTasks(&reader)
         try readOutput(&reader)
+        try readTracking(&reader)
         withoutEffect = reader.ignored(Self.keysWithoutEffect)
         try reader.finish()
         acceptedKeys = reader.acceptedKeys
@@ -71,7 +78,7 @@ package struct SFTConfiguration: Sendable {
         "dataloader_num_workers", "dataloader_pin_memory", "remove_unused_columns", "pad_token",
         "padding_free", "gradient_checkpointing_kwargs", "ddp_find_unused_parameters", "use_cpu",
         "disable_tqdm", "task_type", "use_peft", "bnb_4bit_quant_storage", "trust_remote_code",
-        "logging_strategy", "overwrite_output_dir", "do_train", "do_eval", "run_name",
+        "logging_strategy", "overwrite_output_dir", "do_train", "do_eval",
         "group_by_length", "tf32",
     ]
 }
@@ -183,20 +190,6 @@ extension SFTConfiguration {
         adapterDirectory =
             prefix.map { FileSystem.join($0, Self.relativeName(baseModel)) } ?? outputDirectory
         resumeFrom = try reader.string("resume_from_checkpoint")
-        switch try reader.value("report_to") {
-        case nil: break
-        case .string(let name)?: try checkReporter(name, reader)
-        case .array(let names)?: for name in names { try checkReporter(name.string ?? "", reader) }
-        default: throw reader.error("report_to", "neither a name nor a list of names")
-        }
-    }
-
-    private func checkReporter(_ name: String, _ reader: ConfigurationReader) throws {
-        guard ["none", "console", "jsonl"].contains(name) else {
-            throw reader.error(
-                "report_to", "\"\(name)\" is not available",
-                remedy: "use none; metrics.jsonl is always written")
-        }
     }
 
     /// A model's path as the notebook puts it behind the prefix; an absolute one loses its leading slash.

@@ -13,6 +13,10 @@ package enum TrainingEvent: Sendable {
     /// Asked to stop: the step was finished and a checkpoint saved.
     case interrupted(step: Int, checkpoint: String)
     case finished(JSON.Object)
+    /// A line that the run printed; none of them quotes a record.
+    case printed(String)
+    /// The last one, whatever happened: the exit code that the program will have.
+    case ended(exitCode: Int32)
 }
 
 package struct RunDescription: Sendable, Equatable {

@@ -16,10 +16,17 @@ struct ConfigurationArguments: ParsableArguments {
     @Option(help: "Use this many threads (default: one a core).")
     var threads: Int?
 
-    func load() throws -> SFTConfiguration {
+    /// The file's keys, and the values that replace them.
+    func recipe() throws -> JSON.Object {
         var object = try ConfigurationFile.read(file)
         for override in overrides { try ConfigurationFile.apply(override, to: &object) }
-        var configuration = try SFTConfiguration(object, file: file)
+        return object
+    }
+
+    func load() throws -> SFTConfiguration { try load(recipe()) }
+
+    func load(_ recipe: JSON.Object) throws -> SFTConfiguration {
+        var configuration = try SFTConfiguration(recipe, file: file)
         configuration.threads = threads ?? configuration.threads
         return configuration
     }

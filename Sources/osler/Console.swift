@@ -9,6 +9,10 @@ final class Console {
     let quiet: Bool
     /// Standard output is a terminal and `NO_COLOR` is not set.
     let usesColor: Bool
+    /// The terminal shows characters beyond ASCII.
+    let usesUnicode: Bool
+    /// Is told each line, also those that a quiet console keeps to itself.
+    var listener: ((String) -> Void)?
     private let showsProgress: Bool
     private var progressShown = false
 
@@ -16,28 +20,57 @@ final class Console {
         self.quiet = quiet
         usesColor = isatty(STDOUT_FILENO) == 1 && getenv("NO_COLOR") == nil
         showsProgress = !quiet && isatty(STDERR_FILENO) == 1
+        usesUnicode = Self.localeIsUnicode
+    }
+
+    /// What the environment says about characters, the first of three variables that says anything.
+    private static var localeIsUnicode: Bool {
+        let names = ["LC_ALL", "LC_CTYPE", "LANG"]
+        let values = names.map { getenv($0).map { String(cString: $0).uppercased() } ?? "" }
+        guard let locale = values.first(where: { !$0.isEmpty }) else { return false }
+        return locale.contains("UTF-8") || locale.contains("UTF8")
+    }
+
+    /// Columns for the progress line: one less than the terminal has, so that it never wraps.
+    private var columns: Int {
+        var size = winsize()
+        guard ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 1 else { return 79 }
+        return Int(size.ws_col) - 1
     }
 
     /// A line of results, even when quiet.
     func print(_ text: String) {
+        listener?(text)
+        show(text)
+    }
+
+    private func show(_ text: String) {
         endProgress()
         put(text.hasSuffix("\n") ? text : text + "\n", on: STDOUT_FILENO)
     }
 
     /// A line of information.
     func write(_ text: String) {
-        if !quiet { print(text) }
+        listener?(text)
+        if !quiet { show(text) }
     }
 
     func note(_ text: String) {
+        listener?("note: " + text)
         endProgress()
         put("osler: note: \(text)\n", on: STDERR_FILENO)
     }
 
-    /// Overwrites the progress line.
-    func progress(_ text: String) {
+    /// Overwrites the progress line. A curve of `values` follows where there is room for one.
+    func progress(_ text: String, curve values: [Double] = []) {
         guard showsProgress else { return }
-        put("\r\u{1B}[K" + text, on: STDERR_FILENO)
+        var line = String(text.prefix(columns))
+        let room = columns - line.count - 2
+        let (narrowest, widest) = (8, 40)
+        if usesUnicode, room >= narrowest {
+            line += "  " + Sparkline.text(values, width: min(room, widest))
+        }
+        put("\r\u{1B}[K" + line, on: STDERR_FILENO)
         progressShown = true
     }
 

@@ -18,6 +18,6 @@ struct Osler: ParsableCommand {
             Train.self, PreflightCommand.self, PlanCommand.self, Generate.self, Chat.self,
             Score.self, Evaluate.self, Merge.self, Quantize.self, Tokenize.self, Render.self,
             Split.self,
-            Inspect.self, Bench.self,
+            Inspect.self, ReportCommand.self, Bench.self,
         ])
 }

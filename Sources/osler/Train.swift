@@ -37,7 +37,8 @@ struct Train: ParsableCommand {
     var profile = false
 
     func run() throws {
-        var configuration = try arguments.load()
+        let recipe = try arguments.recipe()
+        var configuration = try arguments.load(recipe)
         if resume { configuration.resumeFrom = "latest" }
         let console = Console(quiet: quiet || json)
         for key in configuration.withoutEffect {
@@ -58,25 +59,33 @@ struct Train: ParsableCommand {
         console.write(plan.table)
         try plan.checkFits(configuration)
         let display = TrainingDisplay(console)
-        let trainer = try job.makeTrainer(
-            backend: profiler ?? cpu, loading: { console.progress("Loading the model", $0, $1) },
-            report: display.receive)
-        console.endProgress()
-        console.write(trainer.trainableLine)
-        profiler?.restart()
-        defer { if let profiler, !json { console.print(profiler.profile.table) } }
-        try train(trainer, job, console, display, plan, profiler, tasks)
+        let recorder = try RunRecorder(job, recipe, report, plan)
+        let trackers = try RunTrackers(configuration, recipe, display, recorder, console)
+        defer { recorder.writeReport(console) }
+        try trackers.following {
+            let trainer = try job.makeTrainer(
+                backend: profiler ?? cpu,
+                loading: { console.progress("Loading the model", $0, $1) },
+                report: trackers.receive)
+            console.endProgress()
+            console.write(trainer.trainableLine)
+            profiler?.restart()
+            defer { if let profiler, !json { console.print(profiler.profile.table) } }
+            try train(trainer, job, console, display, recorder, plan, profiler, tasks)
+        }
+        trackers.handOver()
     }
 
     private func train(
         _ trainer: SFTTrainer, _ job: TrainingJob, _ console: Console,
-        _ display: TrainingDisplay, _ plan: MemoryPlan, _ profiler: ProfilingBackend?,
-        _ tasks: TrainedEvaluation?
+        _ display: TrainingDisplay, _ recorder: RunRecorder, _ plan: MemoryPlan,
+        _ profiler: ProfilingBackend?, _ tasks: TrainedEvaluation?
     ) throws {
         let stop = StopSignal()
         var before: EvaluationResult?
         if job.configuration.evaluatesOnStart, trainer.hasEvalRows, trainer.stepsDone == 0 {
             before = try trainer.evaluate()
+            if let before { recorder.evaluated(before: before) }
             console.write("before training: \(before?.line ?? "")")
         }
         guard let summary = try trainer.train(shouldStop: { stop.isRequested }) else {
@@ -85,6 +94,7 @@ struct Train: ParsableCommand {
             throw ExitCode(130)
         }
         let folder = try job.saveAdapter(trainer)
+        try recorder.complete(console)
         let tables = try tasks?.run(trainer, adapter: folder, console, stop)
         if json { return console.print(self.json(summary, display, plan, profiler).serialized()) }
         for line in summaryLines(summary, trainer, before) { console.print(line) }

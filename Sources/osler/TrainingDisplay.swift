@@ -1,9 +1,10 @@
 internal import OslerFormats
 internal import OslerModels
+internal import OslerTracking
 internal import OslerTraining
 
-/// Shows a run as it goes: a table row an entry of the log, and between them a line with speed and time left.
-final class TrainingDisplay {
+/// Shows a run as it goes: a table row an entry of the log, and between them a line with speed, time left, and the loss of all steps as a curve.
+final class TrainingDisplay: Reporter {
     private let console: Console
     /// Every step's report, in order.
     private(set) var steps: [StepReport] = []
@@ -28,7 +29,8 @@ final class TrainingDisplay {
         case .saved(let path, _): console.write("saved \(path)")
         case .interrupted(let step, let checkpoint):
             console.note("stopped after step \(step); saved \(checkpoint)")
-        case .finished: console.endProgress()
+        case .finished, .ended: console.endProgress()
+        case .printed: break
         }
     }
 
@@ -46,8 +48,8 @@ final class TrainingDisplay {
         tokens += report.tokens
         seconds += report.seconds
         console.progress(
-            "step \(report.step)/\(totalSteps)  loss \(report.loss.fixed(4))  \(speed) tok/s  \(report.residentBytes.mebibytes)  \(report.secondsLeft.clock) left"
-        )
+            "step \(report.step)/\(totalSteps)  loss \(report.loss.fixed(4))  \(speed) tok/s  \(report.residentBytes.mebibytes)  \(report.secondsLeft.clock) left",
+            curve: steps.map(\.loss))
     }
 
     private var speed: String { (Double(tokens) / max(seconds, 1e-9)).fixed(1) }

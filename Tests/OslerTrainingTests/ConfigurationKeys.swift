@@ -280,8 +280,11 @@ extension ConfigurationKey {
             "adapter_dir_prefix", kind: .text, value: "p", lands: ["adapterDirectory": "p/m"]),
         Self("resume_from_checkpoint", kind: .text, value: "c", lands: ["resumeFrom": "c"]),
         Self(
-            "report_to", kind: .other([3, true, [1], ["a": 1]]), value: ["jsonl"], lands: [:],
-            refused: ["wandb", ["none", "mlflow"]]),
+            "report_to", kind: .other([3, true, [1], ["a": 1]]), value: ["wandb", "jsonl"],
+            lands: ["trackers": "[OslerTraining.Tracker.jsonl, OslerTraining.Tracker.wandb]"],
+            refused: ["mlflow", ["none", "mlflow"]]),
+        Self("run_name", kind: .text, value: "n", lands: ["runName": "n"]),
+        Self("logging_dir", kind: .text, value: "l", lands: ["loggingDirectory": "l"]),
     ]
 
     /// Accepted from the Python stack, changing nothing.
@@ -290,7 +293,7 @@ extension ConfigurationKey {
         "dataloader_num_workers", "dataloader_pin_memory", "remove_unused_columns", "pad_token",
         "padding_free", "gradient_checkpointing_kwargs", "ddp_find_unused_parameters", "use_cpu",
         "disable_tqdm", "task_type", "use_peft", "bnb_4bit_quant_storage", "trust_remote_code",
-        "logging_strategy", "overwrite_output_dir", "do_train", "do_eval", "run_name",
+        "logging_strategy", "overwrite_output_dir", "do_train", "do_eval",
         "group_by_length", "tf32",
     ]
     /// Options that no key sets: the job derives them.

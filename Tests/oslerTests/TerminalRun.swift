@@ -11,7 +11,7 @@ final class TerminalRun {
     /// Up to where `waitFor` has looked.
     private var seen = 0
 
-    init(_ arguments: [String], columns: UInt16 = 80) throws {
+    init(_ arguments: [String], columns: UInt16 = 80, locale: String? = nil) throws {
         var (master, slave): (Int32, Int32) = (-1, -1)
         var size = winsize(ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0)
         var name = [CChar](repeating: 0, count: 128)
@@ -22,12 +22,16 @@ final class TerminalRun {
         (self.master, self.slave) = (master, slave)
         let bundle = URL(fileURLWithPath: CommandLine.arguments[0])
         let program = bundle.deletingLastPathComponent().appendingPathComponent("osler").path
-        process = try Self.spawn([program] + arguments, terminal: name)
+        process = try Self.spawn(
+            [program] + arguments, terminal: name,
+            locale: locale)
     }
 
     /// Starts a session of its own. The first terminal that it opens becomes its own; signals, which the threads of the
     /// tests hold back, reach it.
-    private static func spawn(_ arguments: [String], terminal: [CChar]) throws -> pid_t {
+    private static func spawn(
+        _ arguments: [String], terminal: [CChar], locale: String?
+    ) throws -> pid_t {
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
@@ -47,6 +51,7 @@ final class TerminalRun {
         for descriptor: Int32 in [1, 2] { posix_spawn_file_actions_adddup2(&files, 0, descriptor) }
         var environment = ProcessInfo.processInfo.environment
         (environment["TERM"], environment["NO_COLOR"]) = ("xterm", nil)
+        if let locale { environment["LC_ALL"] = locale }
         var process: pid_t = 0
         let code = withCStrings(arguments) { arguments in
             withCStrings(environment.map { "\($0)=\($1)" }) { environment in
@@ -65,11 +70,16 @@ final class TerminalRun {
         return body(copies + [nil])
     }
 
+    /// Ends it at once, whatever it is doing.
+    func kill() {
+        guard !hasEnded else { return }
+        Foundation.kill(process, SIGKILL)
+        waitpid(process, nil, 0)
+        hasEnded = true
+    }
+
     deinit {
-        if !hasEnded {
-            kill(process, SIGKILL)
-            waitpid(process, nil, 0)
-        }
+        kill()
         close(master)
         close(slave)
     }
