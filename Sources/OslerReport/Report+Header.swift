@@ -7,7 +7,7 @@ extension Report {
             .map { FileSystem.name(of: $0) }.joined(separator: ", ")
         let base = record["base_model"]?["path"]?.string.map { FileSystem.name(of: $0) }
         let about = [
-            base.map { "Base model \($0)" }, data.isEmpty ? nil : "trained on \(data)",
+            base.map { "base: \($0)" }, data.isEmpty ? nil : "trained on \(data)",
             record["started"]?.string.map { "begun \($0)" },
         ].compactMap { $0 }.joined(separator: " \u{00B7} ")
         let error: HTML = record["error"]?.string.map { "<p class=\"bad-text\">\($0)</p>" } ?? ""
