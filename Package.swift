@@ -25,7 +25,7 @@ let package = Package(
             dependencies: [
                 "OslerReport", "OslerTracking", "OslerTraining", "OslerEvaluation",
                 "OslerInference", "OslerData", "OslerModels", "OslerTokenizers", "OslerFormats",
-                "OslerCompute",
+                "OslerCompute", "OslerHub",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Yams", package: "Yams"),
             ], swiftSettings: strict),
