@@ -25,7 +25,7 @@ let package = Package(
             dependencies: [
                 "OslerReport", "OslerTracking", "OslerTraining", "OslerEvaluation",
                 "OslerInference", "OslerData", "OslerModels", "OslerTokenizers", "OslerFormats",
-                "OslerCompute",
+                "OslerCompute", "OslerHub",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Yams", package: "Yams"),
             ], swiftSettings: strict),
@@ -54,6 +54,10 @@ let package = Package(
             name: "OslerData", dependencies: ["OslerTokenizers", "OslerFormats"], swiftSettings: hot
         ),
         .target(name: "OslerTokenizers", dependencies: ["OslerFormats"], swiftSettings: hot),
+        .target(
+            name: "OslerHub", dependencies: ["OslerFormats", "COslerCurl"], swiftSettings: hot),
+        // libcurl by dlopen: no header and nothing to link, so a build costs and needs nothing more.
+        .target(name: "COslerCurl"),
         .target(name: "OslerFormats", dependencies: ["CZlib"], swiftSettings: hot),
         // gzip-compressed datasets; zlib is on every Linux machine, its header in zlib1g-dev.
         .systemLibrary(
@@ -64,7 +68,7 @@ let package = Package(
             // Optimised in debug builds too: unoptimised kernels are up to 75 times slower.
             cSettings: [.unsafeFlags(["-O3", "-fno-math-errno"])]),
         .target(
-            name: "OslerTestSupport", dependencies: ["OslerFormats", "OslerCompute"],
+            name: "OslerTestSupport", dependencies: ["OslerFormats", "OslerCompute", "OslerHub"],
             swiftSettings: hot),
         .testTarget(
             name: "OslerComputeTests",
@@ -72,6 +76,9 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "OslerFormatsTests", dependencies: ["OslerFormats", "OslerTestSupport"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "OslerHubTests", dependencies: ["OslerHub", "OslerFormats", "OslerTestSupport"],
             swiftSettings: strict),
         .testTarget(
             name: "OslerTokenizersTests",

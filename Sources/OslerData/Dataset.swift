@@ -11,13 +11,24 @@ package struct Dataset: Sendable {
     /// Columns of the first row.
     package var columns: [String] { rows.first?.keys ?? [] }
 
-    /// Reads a JSON array of objects, or JSON Lines, either one also compressed by gzip. Content
-    /// decides, not the name.
+    /// Reads files whose rows follow each other.
+    ///
+    /// - Parameter name: of the whole, for error messages.
+    package static func read(_ paths: [String], name: String) throws -> Dataset {
+        if let path = paths.first, paths.count == 1 { return try read(path) }
+        return Dataset(file: name, rows: try paths.flatMap { try read($0).rows })
+    }
+
+    /// Reads Parquet, a JSON array of objects, or JSON Lines, the latter also compressed by gzip: content decides, not
+    /// the name. CSV, which has no mark of its own, is told by its name.
     ///
     /// - Throws: `InputError` for what can't be read, a row that is no object, and a file without
     ///   rows.
     package static func read(_ path: String) throws -> Dataset {
-        let rows = try MappedFile(path).withBytes { bytes in
+        let rows = try MappedFile(path).withBytes { bytes -> [JSON] in
+            if ParquetFile.isParquet(bytes) {
+                return try ParquetFile.rows(bytes, file: path).map { JSON.object($0) }
+            }
             guard Gzip.isCompressed(bytes) else { return try parse(bytes, path) }
             return try Gzip.decompress(bytes, file: path).withUnsafeBytes { try parse($0, path) }
         }
@@ -30,6 +41,9 @@ package struct Dataset: Sendable {
     }
 
     private static func parse(_ bytes: UnsafeRawBufferPointer, _ path: String) throws -> [JSON] {
+        if path.hasSuffix(".csv") || path.hasSuffix(".csv.gz") {
+            return try CSV.rows(bytes, file: path).map { JSON.object($0) }
+        }
         let spaces: Set<UInt8> = [0x20, 0x09, 0x0A, 0x0D]
         guard let first = bytes.first(where: { !spaces.contains($0) }) else { return [] }
         guard first == UInt8(ascii: "[") else { return try JSONLines.parse(bytes, file: path) }

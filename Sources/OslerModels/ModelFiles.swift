@@ -22,7 +22,8 @@ package struct ModelFiles: Sendable {
             guard FileSystem.exists(file) else {
                 throw InputError(
                     "no config.json here", file: path,
-                    remedy: "name a Hugging Face model folder or a .gguf file")
+                    remedy: "name a Hugging Face model folder, a .gguf file, or org/name on the hub"
+                )
             }
             json = try JSON.parse(file: file)
             configuration = try ModelConfiguration(json: json, file: file)
@@ -35,7 +36,7 @@ package struct ModelFiles: Sendable {
         } else {
             throw InputError(
                 "no such file or folder", file: path,
-                remedy: "name a Hugging Face model folder or a .gguf file")
+                remedy: "name a Hugging Face model folder, a .gguf file, or org/name on the hub")
         }
         try checkWeights()
     }

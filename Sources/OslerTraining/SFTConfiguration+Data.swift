@@ -5,10 +5,17 @@ extension SFTConfiguration {
     mutating func readData(_ reader: inout ConfigurationReader) throws {
         guard let name = try reader.string("dataset_name", "dataset", "train_file") else {
             throw reader.error(
-                "dataset_name", "missing", remedy: "name a .json or .jsonl file, plain or gzipped")
+                "dataset_name", "missing",
+                remedy: "name a .json, .jsonl, .csv or .parquet file, or a data set on the hub")
         }
         dataset = name
+        datasetConfiguration = try reader.string("dataset_config_name", "dataset_config")
+        datasetRevision = try reader.string("dataset_revision")
+        datasetSplit = try reader.string("dataset_split", "dataset_train_split")
         evalDataset = try reader.string("eval_dataset_name", "eval_dataset", "validation_file")
+        evalSplit = try reader.string("eval_split", "dataset_test_split")
+        // A split to evaluate on is one of the same data set, unless another is named.
+        if evalSplit != nil { evalDataset = evalDataset ?? name }
         try readSplit(&reader)
         data.compatibility = try reader.choice("compat", as: Compatibility.self) ?? .osler
         data.schema = try reader.choice("dataset_schema", as: RowSchema.self)

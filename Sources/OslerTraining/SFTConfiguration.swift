@@ -12,8 +12,12 @@ package struct SFTConfiguration: Sendable {
         case steps(Int)
     }
 
-    /// A model folder or GGUF file.
+    /// A model folder, a GGUF file, or a name on the hub.
     package var baseModel = ""
+    /// Branch, tag or commit of a model on the hub.
+    package var modelRevision: String?
+    /// The hub is not asked; only its files on this machine are used.
+    package var localFilesOnly = false
     /// An adapter to continue from.
     package var startingAdapter: String?
     package var precision = Precision.bfloat16
@@ -30,6 +34,12 @@ package struct SFTConfiguration: Sendable {
     package var evaluatesOnStart = false
 
     package var dataset = ""
+    /// Which configuration of a data set with several, branch, tag or commit, and split (`train`).
+    package var datasetConfiguration: String?
+    package var datasetRevision: String?
+    package var datasetSplit: String?
+    /// The split to evaluate on, of `evalDataset`.
+    package var evalSplit: String?
     /// A file of its own to evaluate on; otherwise a part of `dataset`.
     package var evalDataset: String?
     package var split = SplitRecipe.standard
@@ -74,7 +84,7 @@ package struct SFTConfiguration: Sendable {
 
     /// Settings of the Python stack that have nothing to act on here.
     static let keysWithoutEffect = [
-        "attn_implementation", "local_files_only", "use_cache", "device_map", "dataset_num_proc",
+        "attn_implementation", "use_cache", "device_map", "dataset_num_proc",
         "dataloader_num_workers", "dataloader_pin_memory", "remove_unused_columns", "pad_token",
         "padding_free", "gradient_checkpointing_kwargs", "ddp_find_unused_parameters", "use_cpu",
         "disable_tqdm", "task_type", "use_peft", "bnb_4bit_quant_storage", "trust_remote_code",
@@ -90,9 +100,11 @@ extension SFTConfiguration {
         else {
             throw reader.error(
                 "base_model_name", "missing",
-                remedy: "name a Hugging Face model folder or a .gguf file")
+                remedy: "name a Hugging Face model folder, a .gguf file, or a model on the hub")
         }
         baseModel = model
+        modelRevision = try reader.string("model_revision", "revision")
+        localFilesOnly = try reader.bool("local_files_only") ?? false
         startingAdapter = try reader.string("adapter_name_or_path")
         if try reader.bool("fp16") == true {
             throw reader.error("fp16", "not available on a CPU", remedy: "use bf16: true")

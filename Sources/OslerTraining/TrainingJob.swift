@@ -8,6 +8,7 @@ package import OslerTokenizers
 /// model, training.
 package final class TrainingJob {
     package let configuration: SFTConfiguration
+    package let inputs: TrainingInputs
     package let files: ModelFiles
     package let tokenizer: Tokenizer
     package let preparation: DataPreparation
@@ -18,21 +19,25 @@ package final class TrainingJob {
     package private(set) var checkpointing: Checkpointing
 
     /// Reads the model's description, the tokenizer and the data, and tokenizes every row; no weights.
-    package init(_ configuration: SFTConfiguration) throws {
-        self.configuration = configuration
+    ///
+    /// - Parameter inputs: where the files are; nil: where the configuration says.
+    package init(_ configuration: SFTConfiguration, inputs: TrainingInputs? = nil) throws {
+        let inputs = inputs ?? TrainingInputs(configuration)
+        (self.configuration, self.inputs) = (configuration, inputs)
         checkpointing = configuration.checkpointing ?? .block
-        files = try ModelFiles(configuration.baseModel)
+        files = try ModelFiles(inputs.model)
         tokenizer = try Tokenizer.load(
-            configuration.baseModel, embeddingRows: files.configuration.vocabularySize)
+            inputs.model, embeddingRows: files.configuration.vocabularySize)
         let context = try ChatContext(
             tokenizer: tokenizer, eosToken: configuration.data.eosToken,
             templateVariables: configuration.data.templateVariables)
         preparation = DataPreparation(context, configuration.data)
-        let dataset = try Dataset.read(configuration.dataset)
+        let dataset = try Dataset.read(inputs.dataset, name: configuration.dataset)
         let split = try configuration.split.split(count: dataset.rows.count)
         train = try preparation.prepare(dataset, rows: split.train, name: "train")
-        if let path = configuration.evalDataset {
-            eval = try preparation.prepare(Dataset.read(path), name: "eval")
+        if let paths = inputs.evalDataset {
+            let dataset = try Dataset.read(paths, name: configuration.evalDataset ?? "")
+            eval = try preparation.prepare(dataset, name: "eval")
         } else {
             eval =
                 split.eval.isEmpty
@@ -142,7 +147,7 @@ package final class TrainingJob {
 
     /// The adapter to train: the configuration's, or that of the adapter to continue from.
     private func lora() throws -> LoRAConfiguration {
-        guard let folder = configuration.startingAdapter else { return configuration.lora }
+        guard let folder = inputs.startingAdapter else { return configuration.lora }
         let file = FileSystem.join(folder, Adapter.configurationFile)
         return try LoRAConfiguration(json: try JSON.parse(file: file), file: file)
     }
@@ -161,7 +166,7 @@ package final class TrainingJob {
             quantization: files.isPrequantized ? .none : configuration.quantization,
             progress: loading
         ).load(positions: longestSequence)
-        if let folder = configuration.startingAdapter {
+        if let folder = inputs.startingAdapter {
             try model.attachAdapter(from: folder, dropout: configuration.lora.dropout)
         } else {
             try model.attach(configuration.lora, seed: configuration.training.seed)

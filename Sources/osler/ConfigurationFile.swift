@@ -16,6 +16,20 @@ struct ConfigurationArguments: ParsableArguments {
     @Option(help: "Use this many threads (default: one a core).")
     var threads: Int?
 
+    /// Fetches what is not here, and reads it all but the weights.
+    func open(_ configuration: SFTConfiguration, _ console: Console) throws -> TrainingJob {
+        var configuration = configuration
+        let files = HubFiles(console, localOnly: configuration.localFilesOnly)
+        if let name = HubName(configuration.baseModel), name.file == nil, name.revision != nil {
+            // The adapter names its base without the revision, as PEFT does.
+            (configuration.baseModel, configuration.modelRevision) = (name.id, name.revision)
+        }
+        let inputs = try files.inputs(configuration)
+        return try console.step("Reading \(configuration.dataset)") {
+            try TrainingJob(configuration, inputs: inputs)
+        }
+    }
+
     /// The file's keys, and the values that replace them.
     func recipe() throws -> JSON.Object {
         var object = try ConfigurationFile.read(file)
@@ -64,6 +78,11 @@ enum ConfigurationFile {
         } else {
             object[key] = value
         }
+    }
+
+    /// YAML from anywhere; `file` is for errors.
+    static func parse(_ text: String, file: String) throws -> JSON {
+        try compose(text, file: file).map(json) ?? .null
     }
 
     private static func compose(_ text: String, file: String) throws -> Node? {

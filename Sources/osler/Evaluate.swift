@@ -108,7 +108,8 @@ struct Evaluate: ParsableCommand {
         let run = try EvaluationRun(
             tasks: tasks, settings: try settings(open.files), folder: output)
         let identity = try EvaluationSession.identity(
-            open.files, adapter: modelArguments.adapter, dtype: modelArguments.dtype.rawValue,
+            open.files, adapter: modelArguments.adapterFolder(),
+            dtype: modelArguments.dtype.rawValue,
             quantizes: modelArguments.loadIn4bit)
         let stop = StopSignal()
         let session = EvaluationSession(

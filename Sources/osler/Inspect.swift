@@ -20,7 +20,7 @@ struct Inspect: ParsableCommand {
     var json = false
 
     func run() throws {
-        let inspection = try Inspection(path)
+        let inspection = try Inspection(HubFiles(Console(quiet: false)).path(path))
         try Output.run { try $0.line(json ? inspection.json.serialized() : inspection.text) }
     }
 }

@@ -15,7 +15,8 @@ struct Merge: ParsableCommand {
             osler merge --model MODEL --adapter ADAPTER -o merged
             """)
 
-    @Option(name: .shortAndLong, help: "A Hugging Face folder or a .gguf file.")
+    @Option(
+        name: .shortAndLong, help: "A Hugging Face folder, a .gguf file, or org/name on the hub.")
     var model: String
 
     @Option(name: .shortAndLong, help: "A folder with a PEFT LoRA adapter for the model.")
@@ -37,9 +38,10 @@ struct Merge: ParsableCommand {
 
     func run() throws {
         let console = Console(quiet: false)
-        let files = try ModelFiles(model)
+        let files = try ModelFiles(HubFiles(console).path(model))
+        let adapter = try HubFiles(console).path(adapter, .adapter)
         let probe = try Tokenizer.load(
-            model, embeddingRows: files.configuration.vocabularySize
+            files.path, embeddingRows: files.configuration.vocabularySize
         ).encode(Self.probe)
         let stop = StopSignal()
         let folder = try destination.create()

@@ -7,7 +7,8 @@ internal import OslerTokenizers
 
 /// A model to run, and how.
 struct ModelArguments: ParsableArguments {
-    @Option(name: .shortAndLong, help: "A Hugging Face folder or a .gguf file.")
+    @Option(
+        name: .shortAndLong, help: "A Hugging Face folder, a .gguf file, or org/name on the hub.")
     var model: String
 
     @Option(name: .shortAndLong, help: "A folder with a PEFT LoRA adapter for the model.")
@@ -32,14 +33,24 @@ struct ModelArguments: ParsableArguments {
 
     /// Everything but the weights.
     func open() throws -> OpenModel {
-        let files = try ModelFiles(model)
+        let files = try modelFiles()
         return OpenModel(files: files, context: try context(files))
+    }
+
+    /// The model's description; what is not here is fetched.
+    func modelFiles() throws -> ModelFiles {
+        try ModelFiles(HubFiles(Console(quiet: false)).path(model))
+    }
+
+    /// The adapter's folder; what is not here is fetched.
+    func adapterFolder() throws -> String? {
+        try adapter.map { try HubFiles(Console(quiet: false)).path($0, .adapter) }
     }
 
     /// The tokenizer and chat template of a model.
     func context(_ files: ModelFiles) throws -> ChatContext {
         let tokenizer = try Tokenizer.load(
-            model, embeddingRows: files.configuration.vocabularySize)
+            files.path, embeddingRows: files.configuration.vocabularySize)
         return try ChatContext(tokenizer: tokenizer)
     }
 
@@ -55,7 +66,7 @@ struct ModelArguments: ParsableArguments {
             quantization: quantizes ? .nf4(doubleQuantized: true) : .none,
             progress: { console.progress("Loading the model", $0, $1) }
         ).load(positions: min(positions, files.configuration.maxPositions))
-        if let adapter { try model.attachAdapter(from: adapter) }
+        if let folder = try adapterFolder() { try model.attachAdapter(from: folder) }
         return model
     }
 }

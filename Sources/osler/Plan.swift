@@ -18,7 +18,7 @@ struct PlanCommand: ParsableCommand {
     func run() throws {
         let console = Console(quiet: false)
         let configuration = try arguments.load()
-        let job = try TrainingJob(configuration)
+        let job = try arguments.open(configuration, console)
         let backend = try CPUBackend.make(configuration)
         let plan = try job.plan(on: backend)
         console.print(json ? plan.json.serialized(indent: 2) : plan.table)

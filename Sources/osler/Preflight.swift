@@ -30,7 +30,7 @@ struct PreflightCommand: ParsableCommand {
 
     func run() throws {
         let console = Console(quiet: false)
-        let job = try TrainingJob(arguments.load())
+        let job = try arguments.open(arguments.load(), console)
         let report = try job.preflight(withCare: true)
         if json {
             console.print(report.json.serialized(indent: 2, ensureASCII: false))

@@ -15,7 +15,8 @@ struct Quantize: ParsableCommand {
             osler quantize --model MODEL -o model-nf4 --no-double-quant
             """)
 
-    @Option(name: .shortAndLong, help: "A Hugging Face folder or a .gguf file.")
+    @Option(
+        name: .shortAndLong, help: "A Hugging Face folder, a .gguf file, or org/name on the hub.")
     var model: String
 
     @OptionGroup var destination: DestinationArguments
@@ -36,7 +37,8 @@ struct Quantize: ParsableCommand {
         let console = Console(quiet: false)
         let stop = StopSignal()
         let quantizer = try ModelQuantizer(
-            ModelFiles(model), doubleQuantized: !keepsScales, precision: dtype.precision,
+            ModelFiles(HubFiles(console).path(model)), doubleQuantized: !keepsScales,
+            precision: dtype.precision,
             threads: threads
         ) {
             console.progress("Quantizing", $0, $1)

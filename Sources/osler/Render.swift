@@ -14,7 +14,8 @@ struct Render: ParsableCommand {
             osler render --model MODEL --training chats.jsonl
             """)
 
-    @Option(name: .shortAndLong, help: "A Hugging Face folder or a .gguf file.")
+    @Option(
+        name: .shortAndLong, help: "A Hugging Face folder, a .gguf file, or org/name on the hub.")
     var model: String
 
     @Flag(help: "End with the beginning of an assistant turn.")
@@ -30,7 +31,8 @@ struct Render: ParsableCommand {
     @OptionGroup var input: InputArguments
 
     func run() throws {
-        let context = try ChatContext(tokenizer: Tokenizer.load(model))
+        let folder = try HubFiles(Console(quiet: false)).path(model, .tokenizer)
+        let context = try ChatContext(tokenizer: Tokenizer.load(folder))
         let template = training ? try trainingTemplate(context) : nil
         let lines = try input.open()
         try Output.run { output in

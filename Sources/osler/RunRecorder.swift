@@ -22,7 +22,7 @@ final class RunRecorder: Reporter {
         self.job = job
         let configuration = job.configuration
         path = FileSystem.join(configuration.outputDirectory, RunFiles.recordName)
-        let files = [configuration.dataset, configuration.evalDataset].compactMap { $0 }
+        let files = job.inputs.dataset + (job.inputs.evalDataset ?? [])
         object["format"] = 1
         object["osler"] = .string(Osler.configuration.version)
         object["name"] = configuration.runName.map(JSON.string) ?? .null

@@ -124,7 +124,7 @@ private final class ScoredModel {
     private var opened: ChatContext?
 
     init(_ arguments: ModelArguments) throws {
-        (self.arguments, files) = (arguments, try ModelFiles(arguments.model))
+        (self.arguments, files) = (arguments, try arguments.modelFiles())
     }
 
     var context: ChatContext {

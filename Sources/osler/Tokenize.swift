@@ -13,7 +13,8 @@ struct Tokenize: ParsableCommand {
             osler tokenize --model MODEL --decode ids.jsonl
             """)
 
-    @Option(name: .shortAndLong, help: "A Hugging Face folder or a .gguf file.")
+    @Option(
+        name: .shortAndLong, help: "A Hugging Face folder, a .gguf file, or org/name on the hub.")
     var model: String
 
     @Flag(help: "Add what the tokenizer puts around a text: BOS, where it has one.")
@@ -28,7 +29,7 @@ struct Tokenize: ParsableCommand {
     @OptionGroup var input: InputArguments
 
     func run() throws {
-        let tokenizer = try Tokenizer.load(model)
+        let tokenizer = try Tokenizer.load(HubFiles(Console(quiet: false)).path(model, .tokenizer))
         let lines = try input.open()
         try Output.run { output in
             while let (line, object) = try lines.next() {

@@ -44,9 +44,7 @@ struct Train: ParsableCommand {
         for key in configuration.withoutEffect {
             console.note("\(key) has no effect here and is ignored")
         }
-        let job = try console.step("Reading \(configuration.dataset)") {
-            try TrainingJob(configuration)
-        }
+        let job = try arguments.open(configuration, console)
         // Bad questions are told before hours of training.
         let tasks = try TrainedEvaluation(job)
         let report = try job.preflight()

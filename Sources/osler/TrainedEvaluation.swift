@@ -62,7 +62,7 @@ struct TrainedEvaluation {
                 "evaluation stopped; the adapter is saved, osler evaluate compares it")
             throw ExitCode(130)
         }
-        let rows = try Dataset.read(configuration.dataset).rows
+        let rows = try Dataset.read(job.inputs.dataset, name: configuration.dataset).rows
         let comparisons = try session.finish(
             logs, training: job.train.rows.map { rows[$0] }, header: ["model": identity])
         return comparisons.map(\.table) + ["evaluation: \(folder)/comparison.json"]

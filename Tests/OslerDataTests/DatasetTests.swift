@@ -30,6 +30,22 @@ import Testing
         }
     }
 
+    @Test func `Parquet is found by its content, CSV by its name`() throws {
+        let parquet = Fixtures.path("parquet/zstd-plain.parquet")
+        let rows = try #require(try JSON.parse(file: Fixtures.path("parquet/rows.json")).array)
+        try withFile(bytes: FileSystem.read(parquet)) { path in
+            let found = try Dataset.read(path).rows
+            #expect(found.map { JSON.object($0) } == rows)
+        }
+        try withTemporaryFolder { folder in
+            let path = FileSystem.join(folder, "rows.csv")
+            try AtomicFile.write("text,n\na,1\n", to: path)
+            #expect(try Dataset.read(path).rows == [["text": "a", "n": "1"]])
+            let both = try Dataset.read([path, parquet], name: "both")
+            #expect(both.rows.count == 41 && both.file == "both")
+        }
+    }
+
     @Test(arguments: [
         ("", "the data set has no rows; give a JSON array of objects or one JSON object a line"),
         ("[]", "the data set has no rows; give a JSON array of objects or one JSON object a line"),

@@ -53,6 +53,10 @@ extension ConfigurationKey {
             "base_model_name", "model_name_or_path", "base_model", kind: .text, value: "other",
             lands: ["baseModel": "other"]),
         Self(
+            "model_revision", "revision", kind: .text, value: "v1",
+            lands: ["modelRevision": "v1"]),
+        Self("local_files_only", kind: .flag, value: true, lands: ["localFilesOnly": "true"]),
+        Self(
             "adapter_name_or_path", kind: .text, value: "a", lands: ["startingAdapter": "a"]),
         Self("bf16", kind: .flag, value: false, lands: ["precision": "float32"]),
         Self("fp16", kind: .flag, value: false, lands: [:], refused: [true]),
@@ -103,6 +107,19 @@ extension ConfigurationKey {
         Self(
             "dataset_name", "dataset", "train_file", kind: .text, value: "other",
             lands: ["dataset": "other"]),
+        Self(
+            "dataset_config_name", "dataset_config", kind: .text, value: "en",
+            lands: ["datasetConfiguration": "en"]),
+        Self("dataset_revision", kind: .text, value: "v1", lands: ["datasetRevision": "v1"]),
+        Self(
+            "dataset_split", "dataset_train_split", kind: .text, value: "validation",
+            lands: ["datasetSplit": "validation"]),
+        Self(
+            "eval_split", "dataset_test_split", kind: .text, value: "validation",
+            lands: [
+                "evalSplit": "validation", "evalDataset": "d", "split.train": "1.0",
+                "split.eval": "0.0", "split.test": "0.0",
+            ]),
         // Another file to evaluate on leaves all rows of the first to training.
         Self(
             "eval_dataset_name", "eval_dataset", "validation_file", kind: .text, value: "e",
@@ -289,7 +306,7 @@ extension ConfigurationKey {
 
     /// Accepted from the Python stack, changing nothing.
     static let withoutEffect = [
-        "attn_implementation", "local_files_only", "use_cache", "device_map", "dataset_num_proc",
+        "attn_implementation", "use_cache", "device_map", "dataset_num_proc",
         "dataloader_num_workers", "dataloader_pin_memory", "remove_unused_columns", "pad_token",
         "padding_free", "gradient_checkpointing_kwargs", "ddp_find_unused_parameters", "use_cpu",
         "disable_tqdm", "task_type", "use_peft", "bnb_4bit_quant_storage", "trust_remote_code",
