@@ -54,6 +54,13 @@ let package = Package(
             name: "COslerKernels",
             // Optimised in debug builds too: unoptimised kernels are up to 75 times slower.
             cSettings: [.unsafeFlags(["-O3", "-fno-math-errno"])]),
+        // The CUDA libraries are opened when a run asks for a GPU; nothing of them is needed to build.
+        .target(
+            name: "OslerCUDA",
+            dependencies: ["CCUDA", "CCUDAKernels", "OslerFormats", "OslerCompute"],
+            swiftSettings: hot),
+        .target(name: "CCUDA"),
+        .target(name: "CCUDAKernels", exclude: ["cuda"]),
         .target(
             name: "OslerTestSupport", dependencies: ["OslerFormats", "OslerCompute"],
             swiftSettings: hot),
