@@ -12,7 +12,11 @@ let hot: [SwiftSetting] = strict + [.unsafeFlags(["-O"], .when(configuration: .d
 let package = Package(
     name: "osler",
     platforms: [.macOS(.v15)],
-    products: [.executable(name: "osler", targets: ["osler"])],
+    products: [
+        .executable(name: "osler", targets: ["osler"]),
+        // For tests: stands in for the CUDA driver and runs the kernels on the CPU.
+        .library(name: "CudaSim", type: .dynamic, targets: ["CudaSim"]),
+    ],
     dependencies: [
         // The command line: parsing, help, completion. Links FoundationEssentials only.
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -62,6 +66,9 @@ let package = Package(
         .target(name: "CCUDA"),
         .target(name: "CCUDAKernels", exclude: ["cuda"]),
         .target(
+            name: "CudaSim",
+            cxxSettings: [.unsafeFlags(["-O2"], .when(configuration: .debug))]),
+        .target(
             name: "OslerTestSupport", dependencies: ["OslerFormats", "OslerCompute"],
             swiftSettings: hot),
         .testTarget(
@@ -100,5 +107,5 @@ let package = Package(
             name: "oslerTests", dependencies: ["osler", "OslerFormats", "OslerTestSupport"],
             swiftSettings: strict),
     ],
-    cLanguageStandard: .c2x
+    cLanguageStandard: .c2x, cxxLanguageStandard: .cxx17
 )

@@ -1,0 +1,172 @@
+// Causal attention forward over flattened sequences with grouped heads, bfloat16: FlashAttention-2
+// (Dao 2023) on mma.sync.
+//
+// Grid: (tiles of 64 rows, key heads), the heaviest tiles first; 128 threads, 4 warps of 16 rows.
+// Dynamic shared memory for padded width W: 64 (W + 8) * 2 bytes * 5 (queries; keys and values
+// twice: the next tile arrives by cp.async while this one is computed): 25.0, 45.0, 65.0, 85.0 KB
+// for W = 32, 64, 96, 128. Fits the 99 KB of sm_86 and sm_120 as well as sm_80 (two blocks in its
+// 164 KB) and sm_90.
+//
+// Tiles: 64 x 64 keeps queries (W / 4 registers), scores (32) and the output (W / 2) of a row in
+// registers: 128 + 32 at W = 128, under the 255 limit. 128 rows a block would halve the key traffic
+// from the second-level cache and leave one block a processor; not tried without a device. wgmma
+// and the tensor copy engine (sm_90 alone) are left out: one source serves all.
+//
+// A width between two of these is filled up with zeros, which costs time, not exactness.
+//
+// osler_attention_W(q, k, v, items, y, logSumExp, queries, heads, keyHeads, width, scale)
+//   q, y [queries, heads, width], k, v [*, keyHeads, width]; logSumExp float32 [heads, queries].
+//   items: AttentionItem, start = first row of the tile (a row is a query and a head of its group).
+#include "prelude.cuh"
+
+/* Softmax in base 2: exp(x) = 2^(x log2 e). */
+constexpr float log2e = 1.4426950408889634f;
+
+template <int W>
+DEV void attention_tile(
+    bf16 *shared, const bf16 *q, const bf16 *k, const bf16 *v, const int *items, bf16 *y,
+    float *logSumExp, int queries, int heads, int keyHeads, int width, float scale)
+{
+    constexpr int rowTile = 64, keyTile = 64, size = 64 * tile_stride<W>();
+    bf16 *sQ = shared, *sK = sQ + size, *sV = sK + 2 * size;
+    AttentionItem item = attention_item(items);
+    int head = blockIdx.y, group = heads / keyHeads;
+    int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, g = lane >> 2, t = lane & 3;
+    int rowCount = (int)smaller((i64)item.query_count * group - item.start, rowTile);
+    int lastRow = item.start + rowCount - 1;
+    int tiles = (keys_seen(item, lastRow, group) + keyTile - 1) / keyTile;
+    bool wide = aligned16(q) && aligned16(k) && aligned16(v);
+    HeadRows<const bf16> qRows = {q, item.query_offset, heads, head * group, group, width};
+    HeadRows<const bf16> kRows = {k, item.key_offset, keyHeads, head, 1, width};
+    HeadRows<const bf16> vRows = {v, item.key_offset, keyHeads, head, 1, width};
+
+    /* Rows that this thread holds parts of: g and g + 8 of the warp's 16. */
+    int rows[2], seen[2];
+    for (int h = 0; h < 2; h++) {
+        rows[h] = item.start + 16 * warp + g + 8 * h;
+        seen[h] = keys_seen(item, rows[h] < lastRow ? rows[h] : lastRow, group);
+    }
+    int seenByAll = keys_seen(item, item.start, group);
+
+    float out[W / 8][4], largest[2], sums[2] = {0, 0};
+    u32 query[W / 16][4];
+    largest[0] = largest[1] = __uint_as_float(0xFF800000u);
+    for (int n = 0; n < W / 8; n++)
+        for (int i = 0; i < 4; i++) out[n][i] = 0;
+
+    load_tile<rowTile, W>(sQ, qRows, item.start, rowCount, wide);
+    load_tile<keyTile, W>(sK, kRows, 0, item.key_count, wide);
+    load_tile<keyTile, W>(sV, vRows, 0, item.key_count, wide);
+    cp_async_commit();
+    for (int j = 0; j < tiles; j++) {
+        if (j + 1 < tiles) {
+            int first = (j + 1) * keyTile, next = (j + 1) & 1;
+            load_tile<keyTile, W>(sK + next * size, kRows, first, item.key_count - first, wide);
+            load_tile<keyTile, W>(sV + next * size, vRows, first, item.key_count - first, wide);
+            cp_async_commit();
+            cp_async_wait<1>();
+        } else {
+            cp_async_wait<0>();
+        }
+        __syncthreads();
+        const bf16 *keys = sK + (j & 1) * size, *values = sV + (j & 1) * size;
+        if (j == 0) {
+#pragma unroll
+            for (int n = 0; n < W / 16; n++) left_operand<W>(query[n], sQ, 16 * warp, 16 * n);
+        }
+
+        float s[8][4];
+#pragma unroll
+        for (int n = 0; n < 8; n++) s[n][0] = s[n][1] = s[n][2] = s[n][3] = 0;
+#pragma unroll
+        for (int c = 0; c < W / 16; c++) {
+#pragma unroll
+            for (int n = 0; n < 4; n++) {
+                u32 b[4];
+                right_of_rows<W>(b, keys, 16 * n, 16 * c);
+                mma_16816(s[2 * n], query[c], b[0], b[1]);
+                mma_16816(s[2 * n + 1], query[c], b[2], b[3]);
+            }
+        }
+        if ((j + 1) * keyTile > seenByAll) {
+#pragma unroll
+            for (int n = 0; n < 8; n++)
+#pragma unroll
+                for (int i = 0; i < 4; i++)
+                    if (j * keyTile + 8 * n + 2 * t + (i & 1) >= seen[i >> 1])
+                        s[n][i] = __uint_as_float(0xFF800000u);
+        }
+
+        /* The four lanes of a row agree on its largest score; every row sees key 0, so it is a
+         * number from the first tile on. */
+        float factor = scale * log2e;
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+            float most = largest[h];
+#pragma unroll
+            for (int n = 0; n < 8; n++) most = fmaxf(most, fmaxf(s[n][2 * h], s[n][2 * h + 1]));
+            most = fmaxf(most, __shfl_xor_sync(0xFFFFFFFFu, most, 1));
+            most = fmaxf(most, __shfl_xor_sync(0xFFFFFFFFu, most, 2));
+            float shrink = fast_exp2((largest[h] - most) * factor);
+            largest[h] = most;
+            sums[h] *= shrink;
+#pragma unroll
+            for (int n = 0; n < W / 8; n++) {
+                out[n][2 * h] *= shrink;
+                out[n][2 * h + 1] *= shrink;
+            }
+#pragma unroll
+            for (int n = 0; n < 8; n++)
+#pragma unroll
+                for (int i = 2 * h; i < 2 * h + 2; i++) {
+                    s[n][i] = fast_exp2((s[n][i] - most) * factor);
+                    sums[h] += s[n][i];
+                }
+        }
+#pragma unroll
+        for (int c = 0; c < 4; c++) {
+            u32 p[4];
+            left_of_sums(p, s, c);
+#pragma unroll
+            for (int n = 0; n < W / 16; n++) {
+                u32 b[4];
+                right_of_columns<W>(b, values, 16 * c, 16 * n);
+                mma_16816(out[2 * n], p, b[0], b[1]);
+                mma_16816(out[2 * n + 1], p, b[2], b[3]);
+            }
+        }
+        /* The next round's copies overwrite this round's tiles. */
+        __syncthreads();
+    }
+
+    HeadRows<bf16> yRows = {y, item.query_offset, heads, head * group, group, width};
+    for (int h = 0; h < 2; h++) {
+        float sum = sums[h];
+        sum += __shfl_xor_sync(0xFFFFFFFFu, sum, 1);
+        sum += __shfl_xor_sync(0xFFFFFFFFu, sum, 2);
+        if (rows[h] > lastRow) continue;
+        store_sums<W / 8>(yRows.at(rows[h]), out, h, 1.0f / sum, width, ((u64)y & 3) == 0);
+        int token = item.query_offset + rows[h] / group;
+        if (t == 0)
+            logSumExp[(i64)(head * group + rows[h] % group) * queries + token] =
+                largest[h] * scale + logf(sum);
+    }
+}
+
+#define ATTENTION(W) \
+    KERNEL __launch_bounds__(128) osler_attention_##W( \
+        const bf16 *q, const bf16 *k, const bf16 *v, const int *items, bf16 *y, \
+        float *logSumExp, int queries, int heads, int keyHeads, int width, float scale) \
+    { \
+        DYN_SHARED(bf16, shared); \
+        attention_tile<W>( \
+            shared, q, k, v, items, y, logSumExp, queries, heads, keyHeads, width, scale); \
+    }
+ATTENTION(32)
+REGISTER(osler_attention_32)
+ATTENTION(64)
+REGISTER(osler_attention_64)
+ATTENTION(96)
+REGISTER(osler_attention_96)
+ATTENTION(128)
+REGISTER(osler_attention_128)
