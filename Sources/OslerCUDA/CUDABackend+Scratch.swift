@@ -6,10 +6,8 @@ enum ScratchSlot: CaseIterable {
     case accumulator
     /// Left operands in the type of the product, up to so many different ones at a time.
     case leftOperand0, leftOperand1, leftOperand2, leftOperand3
-    /// A right operand, decoded or rounded.
-    case rightOperand
-    /// For products of few rows.
-    case fewRows
+    /// A right operand: NF4 decoded, or float32 rounded (in float32 precision bfloat16 widened).
+    case decodedWeight, roundedWeight
     /// For attention, the loss and the optimizer's sums.
     case attention, loss, reduction
 }

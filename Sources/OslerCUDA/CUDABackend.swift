@@ -8,8 +8,6 @@
 // - Nothing throws: the first failure is kept, later calls do nothing, `synchronize` and `read` throw.
 // - Scratch comes from `scratch(.slot, byteCount)`, which grows and is kept. A slot belongs to one
 //   operation at a time; what it held before is gone.
-// - `device(sequences)` is a SequenceTable on the card: int32 rows (queryOffset, queryCount,
-//   keyOffset, keyCount), uploaded once a table.
 // - Memory operations are in CUDABackend+Memory.swift, products in +Products.swift.
 internal import CCUDA
 package import OslerCompute
@@ -19,7 +17,7 @@ package import OslerCompute
 /// Storage's base is an address of the card. One thread at a time may call it.
 /// `@unchecked Sendable`: as with every backend, one caller at a time; memory is freed from any
 /// thread by `Device`, which is constant.
-package final class CUDABackend: @unchecked Sendable {
+package final class CUDABackend: Backend, @unchecked Sendable {
     package let precision: Precision
     let device: Device
     let kernels: KernelLibrary
@@ -27,7 +25,10 @@ package final class CUDABackend: @unchecked Sendable {
     /// The first failure; nothing is done after it.
     private(set) var failure: CUDAError?
     var scratchBuffers: [ScratchSlot: Tensor] = [:]
-    var uploadedSequences: [DeviceSequences] = []
+    /// Of `CUDABackend+Sequences.swift`.
+    var keptTiles: [AttentionTiles] = []
+    /// Of `CUDABackend+Optimizer.swift`: the values of 8-bit states.
+    var dynamicMaps: Tensor?
     let staging: StagingRing
 
     /// - Throws: `CUDAError` when a library is missing, or the card can't be used.

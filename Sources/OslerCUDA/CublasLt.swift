@@ -38,6 +38,8 @@ final class CublasLtHandle {
     let device: Device
     let handle: cublasLtHandle
     let workspace: DeviceBuffer
+    /// For as many kinds as a run has: a few a layer's shape.
+    var algorithms: [MatrixProduct.Kind: KnownAlgorithm] = [:]
 
     init(_ library: CublasLt, on device: Device) throws(CUDAError) {
         var handle: cublasLtHandle?

@@ -51,7 +51,7 @@ final class KernelLibrary {
 
     private func load(_ name: String) throws(CUDAError) -> Kernel {
         let symbol = "osler_" + name
-        guard let file = sources.file(of: symbol) ?? sources.file(of: name) else {
+        guard let file = sources.file(of: symbol) else {
             preconditionFailure("no kernel file has a REGISTER line for \(symbol)")
         }
         let module = try module(ofFile: file)
