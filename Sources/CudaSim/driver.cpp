@@ -95,18 +95,27 @@ typedef std::lock_guard<std::recursive_mutex> Guard;
     if (cusim::stickyError) return cusim::stickyError;
 
 extern "C" {
-/* For tests: how asynchronous copies inside kernels behave. */
 void cusim_set_eager_copies(int eager)
 {
     Guard guard(cusim::lock());
+    cusim::drain();
     cusim::eagerCopies = eager != 0;
+}
+void cusim_forget_failure()
+{
+    Guard guard(cusim::lock());
+    cusim::stickyError = 0;
 }
 
 int cuInit(unsigned)
 {
     Guard guard(cusim::lock());
-    cusim::eagerCopies = is("CUDASIM_COPIES", "eager");
-    cusim::lateStream = !is("CUDASIM_STREAM", "eager");
+    static bool once;
+    if (!once) {
+        cusim::eagerCopies = is("CUDASIM_COPIES", "eager");
+        cusim::lateStream = !is("CUDASIM_STREAM", "eager");
+        once = true;
+    }
     return setting("CUDASIM_DEVICES", 1) ? success : noDevice;
 }
 int cuDriverGetVersion(int *version)
