@@ -83,10 +83,10 @@ uint64_t place(const Layout *l, uint64_t row, uint64_t column)
 {
     return column * (uint64_t)l->leading + row;
 }
-/* Set in a test: algorithms refuse every shape but the one that they were chosen for. */
+/* One number of columns that no algorithm serves but the one that was chosen for it, as happens. */
 bool refuses(const Algorithm &algorithm, const Layout *out)
 {
-    return getenv("OSLER_SIM_NARROW_ALGORITHMS") && algorithm.unused[0] != out->columns;
+    return out->columns == 1031 && algorithm.unused[0] != out->columns;
 }
 bool serves(
     const Algorithm &x, const Desc *d, const Layout *a, const Layout *b, const Layout *c)
@@ -238,7 +238,7 @@ int cublasLtMatmulAlgoCheck(
 int cublasLtMatmul(
     void *, Desc *desc, const float *alpha, const void *a, Layout *la, const void *b, Layout *lb,
     const float *beta, const void *c, Layout *lc, void *d, Layout *ld, const Algorithm *algorithm,
-    void *, size_t, void *)
+    void *, size_t, void *stream)
 {
     if (!fits(desc, la, lb, lc, ld) || !algorithm) return INVALID_VALUE;
     if (!serves(*algorithm, desc, la, lb, lc) || refuses(*algorithm, ld)) return NOT_SUPPORTED;
@@ -249,10 +249,10 @@ int cublasLtMatmul(
         if (((uint64_t)bases[i] | pitch) % algorithm->alignment[i]) return INVALID_VALUE;
     }
     std::lock_guard<std::recursive_mutex> guard(cusim::lock());
-    if (cusim::stickyError) return EXECUTION_FAILED;
+    if (cusim::failure(stream)) return EXECUTION_FAILED;
     /* Descriptors and scalars may go when the call returns; the work may not have begun. */
     Work work = {*desc, *la, *lb, *lc, *ld, algorithm->piece, *alpha, *beta, a, b, c, d};
-    cusim::enqueue([work] { multiply(work); });
+    cusim::enqueue([work] { multiply(work); }, stream);
     return SUCCESS;
 }
 }

@@ -251,7 +251,7 @@ bool launch(const char *name, dim3 grid, dim3 size, size_t sharedBytes, void **a
             }
     for (size_t i = sharedBytes; i < room; i++) {
         if (block.dynamic[i] == 0xA5) continue;
-        fprintf(stderr, "CudaSim: %s writes beyond its %zu bytes of shared memory\n", name, sharedBytes);
+        fprintf(stderr, "CudaSim: %s writes beyond its shared memory\n", name);
         s.failed = true;
         break;
     }

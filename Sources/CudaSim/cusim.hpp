@@ -7,8 +7,8 @@
 //
 // - The schedule is adversarial: a warp runs ahead of the others as far as barriers let it, and the
 //   next one is picked at random (a fixed seed).
-// - Asynchronous copies happen either at once or not before the wait that they need: a kernel has to
-//   be right both ways.
+// - Asynchronous copies happen either at once or not before the wait that they need: a kernel has
+//   to be right both ways.
 // - Shared memory is full of NaN when a block starts, and device memory when it is allocated.
 #pragma once
 #define CUSIM 1

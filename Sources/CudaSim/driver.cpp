@@ -24,21 +24,34 @@ std::recursive_mutex &lock()
     static std::recursive_mutex mutex;
     return mutex;
 }
-int stickyError = 0;
-static std::deque<std::function<void()>> queue;
+struct Stream {
+    int error = 0;
+};
+struct Work {
+    std::function<void()> work;
+    Stream *stream;
+};
+static Stream defaultStream;
+static std::deque<Work> queue;
 static bool lateStream = true;
+/* Whose work is being done. */
+static Stream *current;
+
+static Stream *known(void *stream) { return stream ? (Stream *)stream : &defaultStream; }
+int failure(void *stream) { return known(stream)->error; }
 
 void drain()
 {
     while (!queue.empty()) {
-        std::function<void()> work = std::move(queue.front());
+        Work next = std::move(queue.front());
         queue.pop_front();
-        if (!stickyError) work();
+        current = next.stream;
+        if (!current->error) next.work();
     }
 }
-void enqueue(std::function<void()> work)
+void enqueue(std::function<void()> work, void *stream)
 {
-    queue.push_back(std::move(work));
+    queue.push_back({std::move(work), known(stream)});
     if (!lateStream) drain();
 }
 }  // namespace cusim
@@ -61,6 +74,7 @@ struct Function {
     size_t sharedLimit = 48 << 10;
 };
 struct Event {
+    void *stream = nullptr;
     std::chrono::steady_clock::time_point time;
 };
 std::map<std::string, Function> functions;
@@ -90,9 +104,9 @@ bool isPinned(const void *p)
 typedef std::lock_guard<std::recursive_mutex> Guard;
 }  // namespace
 
-#define ENTER \
+#define ENTER(stream) \
     Guard guard(cusim::lock()); \
-    if (cusim::stickyError) return cusim::stickyError;
+    if (cusim::failure(stream)) return cusim::failure(stream);
 
 extern "C" {
 void cusim_set_eager_copies(int eager)
@@ -100,11 +114,6 @@ void cusim_set_eager_copies(int eager)
     Guard guard(cusim::lock());
     cusim::drain();
     cusim::eagerCopies = eager != 0;
-}
-void cusim_forget_failure()
-{
-    Guard guard(cusim::lock());
-    cusim::stickyError = 0;
 }
 
 int cuInit(unsigned)
@@ -165,14 +174,14 @@ int cuCtxSetCurrent(void *) { return success; }
 
 int cuMemGetInfo_v2(size_t *available, size_t *total)
 {
-    ENTER
+    Guard guard(cusim::lock());
     *total = memory();
     *available = *total > used ? *total - used : 0;
     return success;
 }
 int cuMemAlloc_v2(Pointer *address, size_t bytes)
 {
-    ENTER
+    Guard guard(cusim::lock());
     if (bytes == 0) return invalidValue;
     if (used + bytes > memory()) return outOfMemory;
     size_t room = (bytes + 255) / 256 * 256;
@@ -195,11 +204,11 @@ int cuMemFree_v2(Pointer address)
     memset((void *)address, 0xFF, found->second);
     allocations.erase(found);
     free((void *)address);
-    return cusim::stickyError;
+    return success;
 }
 int cuMemHostAlloc(void **p, size_t bytes, unsigned)
 {
-    ENTER
+    Guard guard(cusim::lock());
     *p = malloc(bytes);
     if (!*p) return outOfMemory;
     pinned[(Pointer)*p] = bytes;
@@ -214,59 +223,59 @@ int cuMemFreeHost(void *p)
     return success;
 }
 /* Pageable memory is free again when the call returns, pinned memory when the copy is done. */
-int cuMemcpyHtoDAsync_v2(Pointer to, const void *from, size_t bytes, void *)
+int cuMemcpyHtoDAsync_v2(Pointer to, const void *from, size_t bytes, void *stream)
 {
-    ENTER
+    ENTER(stream)
     if (isPinned(from)) {
-        cusim::enqueue([=] { memcpy((void *)to, from, bytes); });
+        cusim::enqueue([=] { memcpy((void *)to, from, bytes); }, stream);
     } else {
         std::string kept((const char *)from, bytes);
-        cusim::enqueue([=] { memcpy((void *)to, kept.data(), bytes); });
+        cusim::enqueue([=] { memcpy((void *)to, kept.data(), bytes); }, stream);
     }
     return success;
 }
-int cuMemcpyDtoHAsync_v2(void *to, Pointer from, size_t bytes, void *)
+int cuMemcpyDtoHAsync_v2(void *to, Pointer from, size_t bytes, void *stream)
 {
-    ENTER
-    cusim::enqueue([=] { memcpy(to, (const void *)from, bytes); });
+    ENTER(stream)
+    cusim::enqueue([=] { memcpy(to, (const void *)from, bytes); }, stream);
     if (!isPinned(to)) cusim::drain();
-    return cusim::stickyError;
+    return cusim::failure(stream);
 }
-int cuMemcpyDtoDAsync_v2(Pointer to, Pointer from, size_t bytes, void *)
+int cuMemcpyDtoDAsync_v2(Pointer to, Pointer from, size_t bytes, void *stream)
 {
-    ENTER
-    cusim::enqueue([=] { memcpy((void *)to, (const void *)from, bytes); });
+    ENTER(stream)
+    cusim::enqueue([=] { memcpy((void *)to, (const void *)from, bytes); }, stream);
     return success;
 }
-int cuMemsetD8Async(Pointer to, unsigned char value, size_t bytes, void *)
+int cuMemsetD8Async(Pointer to, unsigned char value, size_t bytes, void *stream)
 {
-    ENTER
-    cusim::enqueue([=] { memset((void *)to, value, bytes); });
+    ENTER(stream)
+    cusim::enqueue([=] { memset((void *)to, value, bytes); }, stream);
     return success;
 }
 
 int cuStreamCreate(void **stream, unsigned)
 {
-    ENTER
-    *stream = malloc(1);
+    Guard guard(cusim::lock());
+    *stream = new cusim::Stream;
     return success;
 }
 int cuStreamDestroy_v2(void *stream)
 {
     Guard guard(cusim::lock());
     cusim::drain();
-    free(stream);
+    delete (cusim::Stream *)stream;
     return success;
 }
-int cuStreamSynchronize(void *)
+int cuStreamSynchronize(void *stream)
 {
-    ENTER
+    ENTER(stream)
     cusim::drain();
-    return cusim::stickyError;
+    return cusim::failure(stream);
 }
 int cuEventCreate(void **event, unsigned)
 {
-    ENTER
+    Guard guard(cusim::lock());
     *event = new Event;
     return success;
 }
@@ -277,21 +286,24 @@ int cuEventDestroy_v2(void *event)
     delete (Event *)event;
     return success;
 }
-int cuEventRecord(void *event, void *)
+int cuEventRecord(void *event, void *stream)
 {
-    ENTER
-    cusim::enqueue([=] { ((Event *)event)->time = std::chrono::steady_clock::now(); });
+    ENTER(stream)
+    ((Event *)event)->stream = stream;
+    auto note = [=] { ((Event *)event)->time = std::chrono::steady_clock::now(); };
+    cusim::enqueue(note, stream);
     return success;
 }
-int cuEventSynchronize(void *)
+int cuEventSynchronize(void *event)
 {
-    ENTER
+    void *stream = ((Event *)event)->stream;
+    ENTER(stream)
     cusim::drain();
-    return cusim::stickyError;
+    return cusim::failure(stream);
 }
 int cuEventElapsedTime(float *milliseconds, void *from, void *to)
 {
-    ENTER
+    ENTER(((Event *)to)->stream)
     std::chrono::duration<float, std::milli> time = ((Event *)to)->time - ((Event *)from)->time;
     *milliseconds = time.count();
     return success;
@@ -300,7 +312,7 @@ int cuEventElapsedTime(float *milliseconds, void *from, void *to)
 /* A cubin, or what the compiler's stand-in makes. */
 int cuModuleLoadData(void **module, const void *image)
 {
-    ENTER
+    Guard guard(cusim::lock());
     const char *bytes = (const char *)image;
     if (memcmp(bytes, "\177ELF", 4) && memcmp(bytes, "CUDASIM", 7)) return invalidImage;
     *module = malloc(1);
@@ -315,7 +327,7 @@ int cuModuleUnload(void *module)
 }
 int cuModuleGetFunction(void **function, void *, const char *name)
 {
-    ENTER
+    Guard guard(cusim::lock());
     if (!cusim::find(name)) return notFound;
     Function &f = functions[name];
     f.name = name;
@@ -324,16 +336,16 @@ int cuModuleGetFunction(void **function, void *, const char *name)
 }
 int cuFuncSetAttribute(void *function, int attribute, int value)
 {
-    ENTER
+    Guard guard(cusim::lock());
     if (attribute != 8 || value < 0 || value > sharedOptIn) return invalidValue;
     ((Function *)function)->sharedLimit = (size_t)value;
     return success;
 }
 int cuLaunchKernel(
     void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
-    unsigned sharedBytes, void *, void **arguments, void **extra)
+    unsigned sharedBytes, void *stream, void **arguments, void **extra)
 {
-    ENTER
+    ENTER(stream)
     Function *f = (Function *)function;
     u64 threads = (u64)bx * by * bz;
     if (!threads || threads > 1024 || !gx || !gy || !gz || gy > 65535 || gz > 65535 || extra ||
@@ -343,13 +355,14 @@ int cuLaunchKernel(
     const cusim::Kernel *kernel = cusim::find(f->name);
     std::vector<u64> values(kernel->sizes.size());
     for (size_t i = 0; i < values.size(); i++) memcpy(&values[i], arguments[i], kernel->sizes[i]);
-    cusim::enqueue([=]() mutable {
+    auto work = [=]() mutable {
         std::vector<void *> places;
         for (u64 &value : values) places.push_back(&value);
         dim3 grid = {gx, gy, gz}, block = {bx, by, bz};
         if (!cusim::launch(f->name.c_str(), grid, block, sharedBytes, places.data()))
-            cusim::stickyError = launchFailed;
-    });
+            cusim::current->error = launchFailed;
+    };
+    cusim::enqueue(work, stream);
     return success;
 }
 

@@ -9,13 +9,37 @@ extension CUDABackend {
         precondition(value.shape == key.shape && output.shape == query.shape)
         precondition(logSumExp.count == shape.heads * shape.queries)
         check([query, key, value, output], logSumExp)
-        guard let tiles = attentionTiles(sequences, group: shape.group, of: .rows) else { return }
+        let isPlain = precision == .float32
+        let kind: AttentionTiles.Kind =
+            isPlain
+            ? .rows : forwardKind(sequences, group: shape.group, keyHeads: shape.keyHeads)
+        guard let tiles = attentionTiles(sequences, group: shape.group, of: kind) else { return }
+        let (queries, heads) = (Int32(shape.queries), Int32(shape.heads))
+        let (keyHeads, width) = (Int32(shape.keyHeads), Int32(shape.width))
+        let grid = Grid(tiles.count, shape.keyHeads)
+        if isPlain {
+            launch(
+                "attention_f32", grid: grid, block: 128, query, key, value, tiles.items, output,
+                logSumExp, queries, heads, keyHeads, width, scale)
+            return
+        }
         let kernel = kernelForm(shape)
+        var parts: Tensor?
+        if tiles.mergeCount > 0 {
+            let rows = tiles.count * shape.keyHeads * AttentionTiles.tile
+            parts = scratch(.attention, .float32, [rows, kernel.padded + 2])
+            guard parts != nil else { return }
+        }
         launch(
-            "attention_" + kernel.suffix, grid: Grid(tiles.count, shape.keyHeads), block: 128,
-            shared: kernel.rowBytes * 5 * 64, query, key, value, tiles.items, output, logSumExp,
-            Int32(shape.queries), Int32(shape.heads), Int32(shape.keyHeads), Int32(shape.width),
-            scale)
+            "attention_" + kernel.suffix, grid: grid, block: 128, shared: kernel.rowBytes * 5 * 64,
+            query, key, value, tiles.items, output, logSumExp, parts, queries, heads, keyHeads,
+            width, scale)
+        if tiles.mergeCount > 0 {
+            launch(
+                "attention_merge", grid: Grid(tiles.mergeCount, shape.keyHeads), block: 128, parts,
+                tiles.merges, output, logSumExp, queries, heads, keyHeads, width, scale,
+                Int32(kernel.padded))
+        }
     }
 
     package func attentionBackward(
@@ -65,10 +89,12 @@ extension CUDABackend {
 
     /// The end of the kernels' names, and the bytes of one tile row in shared memory: the width
     /// filled up to one that there is a kernel for, and 8 elements more.
-    private func kernelForm(_ shape: AttentionShape) -> (suffix: String, rowBytes: Int) {
-        if precision == .float32 { return ("f32", 0) }
+    private func kernelForm(_ shape: AttentionShape) -> (
+        suffix: String, padded: Int, rowBytes: Int
+    ) {
         let padded = [32, 64, 96, 128].first { $0 >= shape.width } ?? 128
-        return ("\(padded)", 2 * (padded + 8))
+        if precision == .float32 { return ("f32", padded, 0) }
+        return ("\(padded)", padded, 2 * (padded + 8))
     }
 }
 

@@ -37,7 +37,8 @@ extension CUDABackend {
         _ parameter: Tensor, gradient: Tensor, state: Adam8bitState, step: AdamWStep
     ) {
         let count = parameter.count
-        precondition([parameter, gradient].allSatisfy { $0.count == count && $0.dtype == .float32 })
+        precondition(
+            [parameter, gradient].allSatisfy { $0.count == count && $0.dtype == .float32 })
         precondition(
             [state.first, state.second].allSatisfy { $0.count == count && $0.dtype == .uint8 })
         precondition(

@@ -2,34 +2,64 @@ internal import OslerCompute
 
 /// The work of attention's blocks, on the card: a tile of 64 rows or keys of a sequence each.
 struct AttentionTiles {
-    enum Kind { case rows, keys }
+    enum Kind: Equatable {
+        case rows, keys
+        /// Tiles of rows whose keys are shared out to so many blocks at most.
+        case parts(Int)
+    }
     let table: SequenceTable
     let group: Int
     let kind: Kind
-    /// int32 `[count, 8]`, `AttentionItem` in prelude.cuh; its memory may be larger.
+    /// int32 `[count, 8]`, `AttentionItem` in prelude.cuh, then `[mergeCount, 8]` for
+    /// `osler_attention_merge`; the memory may be larger.
     let items: Tensor
     let count: Int
+    let mergeCount: Int
 
+    /// Of rows and of keys.
     static let tile = 64
+    /// Tiles of keys that are worth a block of their own.
+    static let leastPart = 4
+
+    var merges: Tensor {
+        Tensor(
+            storage: items.storage, byteOffset: 32 * count, dtype: .int32, shape: [mergeCount, 8])
+    }
 
     /// The heaviest first: a light tile at the end keeps no processor waiting for long.
-    static func numbers(_ table: SequenceTable, group: Int, of kind: Kind) -> [Int32] {
-        var items: [(work: Int, numbers: [Int])] = []
+    static func numbers(_ table: SequenceTable, group: Int, of kind: Kind) -> (
+        items: [Int32], merges: [Int32]
+    ) {
+        var tiles: [(work: Int, numbers: [Int])] = []
         for entry in table.entries where entry.queryCount > 0 {
             let (queries, keys) = (entry.queryCount, entry.keyCount)
-            let end = kind == .rows ? queries * group : keys
+            let end = kind == .keys ? keys : queries * group
             for start in stride(from: 0, to: end, by: tile) {
                 let last = min(start + tile, end) - 1
                 let work =
-                    kind == .rows
-                    ? keys - queries + last / group + 1 : queries - max(0, start - keys + queries)
-                items.append(
-                    (work, [entry.queryOffset, queries, entry.keyOffset, keys, start, 0, 0, 0]))
+                    kind == .keys
+                    ? queries - max(0, start - keys + queries) : keys - queries + last / group + 1
+                tiles.append((work, [entry.queryOffset, queries, entry.keyOffset, keys, start]))
             }
         }
         // By place where the work is the same: `sort` doesn't promise to keep the order.
-        let order = items.indices.sorted { (items[$1].work, $0) < (items[$0].work, $1) }
-        return order.flatMap { items[$0].numbers.map(Int32.init) }
+        let order = tiles.indices.sorted { (tiles[$1].work, $0) < (tiles[$0].work, $1) }
+        let sorted = order.map { tiles[$0] }
+        guard case .parts(let most) = kind else {
+            return (sorted.flatMap { ($0.numbers + [0, 1 << 30, -1]).map(Int32.init) }, [])
+        }
+        var (items, merges, slot) = ([Int](), [Int](), 0)
+        for one in sorted {
+            let keyTiles = (one.work + tile - 1) / tile
+            let parts = max(1, min(most, keyTiles / leastPart))
+            merges += one.numbers + [slot, parts, 0]
+            for part in 0..<parts {
+                let range = [keyTiles * part / parts, keyTiles * (part + 1) / parts]
+                items += one.numbers + range + [slot]
+                slot += 1
+            }
+        }
+        return (items.map(Int32.init), merges.map(Int32.init))
     }
 }
 
@@ -49,7 +79,8 @@ extension CUDABackend {
             keptTiles.append(found)
             return found
         }
-        let numbers = AttentionTiles.numbers(table, group: group, of: kind)
+        let (items, merges) = AttentionTiles.numbers(table, group: group, of: kind)
+        let numbers = items + merges
         var memory: Tensor?
         // The oldest one's memory: kernels that read it were queued before the upload is. Decoding
         // makes a table a token.
@@ -57,13 +88,24 @@ extension CUDABackend {
             let oldest = keptTiles.removeFirst().items
             if oldest.count >= numbers.count { memory = oldest }
         }
-        let room = max(32, numbers.count)
-        guard let items = memory ?? newTensor(.int32, [room]) else { return nil }
-        let written = Tensor(storage: items.storage, dtype: .int32, shape: [numbers.count])
+        let room = max(256, numbers.count)
+        guard let whole = memory ?? newTensor(.int32, [room]) else { return nil }
+        let written = Tensor(storage: whole.storage, dtype: .int32, shape: [numbers.count])
         numbers.withUnsafeBytes { write($0, to: written) }
         let result = AttentionTiles(
-            table: table, group: group, kind: kind, items: items, count: numbers.count / 8)
+            table: table, group: group, kind: kind, items: whole, count: items.count / 8,
+            mergeCount: merges.count / 8)
         keptTiles.append(result)
         return result
+    }
+
+    /// How the forward pass is cut: into tiles of rows, and their keys into parts where there are
+    /// few of them and their keys are many, as in decoding one long text.
+    func forwardKind(_ table: SequenceTable, group: Int, keyHeads: Int) -> AttentionTiles.Kind {
+        let tile = AttentionTiles.tile
+        let tiles = table.entries.reduce(0) { $0 + ($1.queryCount * group + tile - 1) / tile }
+        let keyTiles = (table.entries.map(\.keyCount).max() ?? 0) / tile
+        let parts = 2 * card.multiprocessors / max(1, tiles * keyHeads)
+        return parts > 1 && keyTiles >= 2 * AttentionTiles.leastPart ? .parts(parts) : .rows
     }
 }

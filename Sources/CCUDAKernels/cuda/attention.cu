@@ -14,9 +14,18 @@
 //
 // A width between two of these is filled up with zeros, which costs time, not exactness.
 //
-// osler_attention_W(q, k, v, items, y, logSumExp, queries, heads, keyHeads, width, scale)
+// osler_attention_W(q, k, v, items, y, logSumExp, parts, queries, heads, keyHeads, width, scale)
 //   q, y [queries, heads, width], k, v [*, keyHeads, width]; logSumExp float32 [heads, queries].
 //   items: AttentionItem, start = first row of the tile (a row is a query and a head of its group).
+//
+// Many keys and few blocks, as in decoding one text: a row tile's tiles of keys are shared out to
+// several blocks, which leave unfinished results; then they are merged (Flash-Decoding, Dao et al.
+// 2023). `parts` float32: for a slot and key head 64 rows of W sums, 64 largest scores and 64
+// sums of exponentials.
+//
+// osler_attention_merge(parts, items, y, logSumExp, queries, heads, keyHeads, width, scale, padded)
+//   Grid: (tiles of rows, key heads), 128 threads, a warp a row in turn. items' first_tile is the
+//   first slot, end_tile the number of slots.
 #include "prelude.cuh"
 
 /* Softmax in base 2: exp(x) = 2^(x log2 e). */
@@ -25,7 +34,7 @@ constexpr float log2e = 1.4426950408889634f;
 template <int W>
 DEV void attention_tile(
     bf16 *shared, const bf16 *q, const bf16 *k, const bf16 *v, const int *items, bf16 *y,
-    float *logSumExp, int queries, int heads, int keyHeads, int width, float scale)
+    float *logSumExp, float *parts, int queries, int heads, int keyHeads, int width, float scale)
 {
     constexpr int rowTile = 64, keyTile = 64, size = 64 * tile_stride<W>();
     bf16 *sQ = shared, *sK = sQ + size, *sV = sK + 2 * size;
@@ -34,7 +43,9 @@ DEV void attention_tile(
     int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, g = lane >> 2, t = lane & 3;
     int rowCount = (int)smaller((i64)item.query_count * group - item.start, rowTile);
     int lastRow = item.start + rowCount - 1;
-    int tiles = (keys_seen(item, lastRow, group) + keyTile - 1) / keyTile;
+    int seenByLast = keys_seen(item, lastRow, group);
+    int begin = item.first_tile;
+    int end = (int)smaller((seenByLast + keyTile - 1) / keyTile, item.end_tile);
     bool wide = aligned16(q) && aligned16(k) && aligned16(v);
     HeadRows<const bf16> qRows = {q, item.query_offset, heads, head * group, group, width};
     HeadRows<const bf16> kRows = {k, item.key_offset, keyHeads, head, 1, width};
@@ -50,16 +61,20 @@ DEV void attention_tile(
 
     float out[W / 8][4], largest[2], sums[2] = {0, 0};
     u32 query[W / 16][4];
-    largest[0] = largest[1] = __uint_as_float(0xFF800000u);
+    const float minus = __uint_as_float(0xFF800000u), factor = scale * log2e;
+    largest[0] = largest[1] = minus;
     for (int n = 0; n < W / 8; n++)
         for (int i = 0; i < 4; i++) out[n][i] = 0;
 
     load_tile<rowTile, W>(sQ, qRows, item.start, rowCount, wide);
-    load_tile<keyTile, W>(sK, kRows, 0, item.key_count, wide);
-    load_tile<keyTile, W>(sV, vRows, 0, item.key_count, wide);
+    int firstKey = begin * keyTile, current = begin & 1;
+    load_tile<keyTile, W>(
+        sK + current * size, kRows, firstKey, item.key_count - firstKey, wide);
+    load_tile<keyTile, W>(
+        sV + current * size, vRows, firstKey, item.key_count - firstKey, wide);
     cp_async_commit();
-    for (int j = 0; j < tiles; j++) {
-        if (j + 1 < tiles) {
+    for (int j = begin; j < end; j++) {
+        if (j + 1 < end) {
             int first = (j + 1) * keyTile, next = (j + 1) & 1;
             load_tile<keyTile, W>(sK + next * size, kRows, first, item.key_count - first, wide);
             load_tile<keyTile, W>(sV + next * size, vRows, first, item.key_count - first, wide);
@@ -70,7 +85,7 @@ DEV void attention_tile(
         }
         __syncthreads();
         const bf16 *keys = sK + (j & 1) * size, *values = sV + (j & 1) * size;
-        if (j == 0) {
+        if (j == begin) {
 #pragma unroll
             for (int n = 0; n < W / 16; n++) left_operand<W>(query[n], sQ, 16 * warp, 16 * n);
         }
@@ -94,12 +109,11 @@ DEV void attention_tile(
 #pragma unroll
                 for (int i = 0; i < 4; i++)
                     if (j * keyTile + 8 * n + 2 * t + (i & 1) >= seen[i >> 1])
-                        s[n][i] = __uint_as_float(0xFF800000u);
+                        s[n][i] = minus;
         }
 
-        /* The four lanes of a row agree on its largest score; every row sees key 0, so it is a
-         * number from the first tile on. */
-        float factor = scale * log2e;
+        /* The four lanes of a row agree on its largest score. It is -inf as long as the row saw
+         * none of this block's keys. */
 #pragma unroll
         for (int h = 0; h < 2; h++) {
             float most = largest[h];
@@ -107,7 +121,8 @@ DEV void attention_tile(
             for (int n = 0; n < 8; n++) most = fmaxf(most, fmaxf(s[n][2 * h], s[n][2 * h + 1]));
             most = fmaxf(most, __shfl_xor_sync(0xFFFFFFFFu, most, 1));
             most = fmaxf(most, __shfl_xor_sync(0xFFFFFFFFu, most, 2));
-            float shrink = fast_exp2((largest[h] - most) * factor);
+            float base = most == minus ? 0.0f : most * factor;
+            float shrink = fast_exp2(largest[h] * factor - base);
             largest[h] = most;
             sums[h] *= shrink;
 #pragma unroll
@@ -119,7 +134,7 @@ DEV void attention_tile(
             for (int n = 0; n < 8; n++)
 #pragma unroll
                 for (int i = 2 * h; i < 2 * h + 2; i++) {
-                    s[n][i] = fast_exp2((s[n][i] - most) * factor);
+                    s[n][i] = fast_exp2(s[n][i] * factor - base);
                     sums[h] += s[n][i];
                 }
         }
@@ -145,6 +160,19 @@ DEV void attention_tile(
         sum += __shfl_xor_sync(0xFFFFFFFFu, sum, 1);
         sum += __shfl_xor_sync(0xFFFFFFFFu, sum, 2);
         if (rows[h] > lastRow) continue;
+        if (item.slot >= 0) {
+            int row = rows[h] - item.start;
+            float *part = parts + ((i64)item.slot * keyHeads + head) * (rowTile * (W + 2));
+            for (int n = 0; n < W / 8; n++) {
+                part[row * W + 8 * n + 2 * t] = out[n][2 * h];
+                part[row * W + 8 * n + 2 * t + 1] = out[n][2 * h + 1];
+            }
+            if (t == 0) {
+                part[rowTile * W + row] = largest[h];
+                part[rowTile * (W + 1) + row] = sum;
+            }
+            continue;
+        }
         store_sums<W / 8>(yRows.at(rows[h]), out, h, 1.0f / sum, width, ((u64)y & 3) == 0);
         int token = item.query_offset + rows[h] / group;
         if (t == 0)
@@ -156,11 +184,13 @@ DEV void attention_tile(
 #define ATTENTION(W) \
     KERNEL __launch_bounds__(128) osler_attention_##W( \
         const bf16 *q, const bf16 *k, const bf16 *v, const int *items, bf16 *y, \
-        float *logSumExp, int queries, int heads, int keyHeads, int width, float scale) \
+        float *logSumExp, float *parts, int queries, int heads, int keyHeads, int width, \
+        float scale) \
     { \
         DYN_SHARED(bf16, shared); \
         attention_tile<W>( \
-            shared, q, k, v, items, y, logSumExp, queries, heads, keyHeads, width, scale); \
+            shared, q, k, v, items, y, logSumExp, parts, queries, heads, keyHeads, width, \
+            scale); \
     }
 ATTENTION(32)
 REGISTER(osler_attention_32)
@@ -170,3 +200,36 @@ ATTENTION(96)
 REGISTER(osler_attention_96)
 ATTENTION(128)
 REGISTER(osler_attention_128)
+
+KERNEL osler_attention_merge(
+    const float *parts, const int *items, bf16 *y, float *logSumExp, int queries, int heads,
+    int keyHeads, int width, float scale, int padded)
+{
+    AttentionItem item = attention_item(items);
+    int head = blockIdx.y, group = heads / keyHeads, lane = threadIdx.x & 31;
+    int rowCount = (int)smaller((i64)item.query_count * group - item.start, 64);
+    i64 size = 64 * (padded + 2), step = size * keyHeads;
+    const float *first = parts + (i64)item.first_tile * step + head * size;
+    HeadRows<bf16> yRows = {y, item.query_offset, heads, head * group, group, width};
+    for (int row = threadIdx.x >> 5; row < rowCount; row += attentionThreads / 32) {
+        /* Every row sees key 0, in the first part. */
+        float largest = first[64 * padded + row], sum = 0, out[4] = {0, 0, 0, 0};
+        for (int i = 1; i < item.end_tile; i++)
+            largest = fmaxf(largest, first[i * step + 64 * padded + row]);
+        for (int i = 0; i < item.end_tile; i++) {
+            const float *part = first + i * step;
+            float weight = fast_exp2((part[64 * padded + row] - largest) * (scale * log2e));
+            sum += weight * part[64 * (padded + 1) + row];
+            for (int c = 0; c < 4; c++)
+                if (lane + 32 * c < padded) out[c] += weight * part[row * padded + lane + 32 * c];
+        }
+        int r = item.start + row;
+        bf16 *to = yRows.at(r);
+        for (int c = 0; c < 4; c++)
+            if (lane + 32 * c < width) to[lane + 32 * c] = to_bf(out[c] / sum);
+        if (lane == 0)
+            logSumExp[(i64)(head * group + r % group) * queries + item.query_offset + r / group] =
+                largest * scale + logf(sum);
+    }
+}
+REGISTER(osler_attention_merge)

@@ -1,8 +1,8 @@
 // Gradients of causal attention, bfloat16, after FlashAttention-2 (Dao 2023): scores are computed
 // again from logSumExp. No atomics: queries' gradients in one pass, keys' and values' in another,
 // each summed by one block in a fixed order, so the bits repeat. That computes scores twice (7
-// products of tiles instead of 5); the alternative, atomic additions to float32 query gradients, has
-// bits that depend on the schedule.
+// products of tiles instead of 5); the alternative, atomic additions to float32 query gradients,
+// has bits that depend on the schedule.
 //
 // osler_attention_delta(dy, y, type, delta, queries, heads, width)
 //   delta [heads, queries] = sum(dy * y) over the width. Grid: ceil(queries * heads / 8) blocks of
@@ -14,8 +14,8 @@
 //   W = 32, 64, 96, 128.
 // osler_attention_dkv_W(q, k, v, dy, items, logSumExp, delta, dk, dv, queries, heads, keyHeads,
 //                       width, scale)
-//   Grid: (tiles of 64 keys, key heads), 128 threads; items' start = the first key. Row tiles of 32,
-//   twice: the same tiles and 4 * 32 floats more: 512 bytes. Both accumulators of a key row are
+//   Grid: (tiles of 64 keys, key heads), 128 threads; items' start = the first key. Row tiles of
+//   32, twice: the same tiles and 4 * 32 floats more: 512 bytes. Both accumulators of a key row are
 //   W registers a thread, which leaves room for tiles of 32 rows, not of 64.
 #include "prelude.cuh"
 
@@ -218,6 +218,9 @@ DEV void key_gradients(
         float s[4][4], d[4][4];
         scores_of<W, 4>(s, sK, 16 * warp, rowTile);
         scores_of<W, 4>(d, sV, 16 * warp, gradients);
+        /* Rows that see all keys of the tile need no mask; it would cost a division an element. */
+        int last = item.start + keyCount - 1;
+        bool masked = last >= keys_seen(item, firstRow + j * shortTile, group);
 #pragma unroll
         for (int n = 0; n < 4; n++)
 #pragma unroll
@@ -226,7 +229,7 @@ DEV void key_gradients(
                 int key = item.start + 16 * warp + g + 8 * (i >> 1);
                 int row = firstRow + j * shortTile + column;
                 float p = fast_exp2(s[n][i] * (scale * log2e) - logs[column]);
-                s[n][i] = key < keys_seen(item, row, group) ? p : 0.0f;
+                s[n][i] = !masked || key < keys_seen(item, row, group) ? p : 0.0f;
                 d[n][i] = s[n][i] * (d[n][i] - deltas[column]);
             }
         add_product<W, 4>(valueSums, s, gradients);

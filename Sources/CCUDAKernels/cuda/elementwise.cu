@@ -91,7 +91,7 @@ DEV void epilogue_as(
             for (int j = 0; j < 8; j++) v[j] += a[j];
         }
         if (bias) {
-            int column = (int)(i % columns);
+            int column = n >> 31 ? (int)(i % columns) : (int)((u32)i % (u32)columns);
             for (int j = 0; j < 8; j++) {
                 v[j] += biasType == F32 ? ((const float *)bias)[column]
                                         : to_f(((const bf16 *)bias)[column]);

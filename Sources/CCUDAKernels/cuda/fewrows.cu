@@ -9,12 +9,15 @@
 // k + 8t ... of row g: one 16-byte load of bfloat16 (or 4 bytes of NF4 codes) straight into operand
 // registers, no shared memory, no ldmatrix.
 //
+// Four steps' loads are under way at a time: 4 x 16 bytes a lane (NF4: 4 x 4), at 16 warps 32 KB
+// (8) a processor, about what memory needs to stay busy. Not measured yet.
+//
 // Variants considered: a warp a column with shuffles (16 rows make 16 dot products a lane: bound by
 // arithmetic from 4 rows on); staging x in shared memory (K 14336 of 16 rows is 448 KB: it does not
 // fit; the first-level cache serves the 8 warps as well).
 //
-// osler_few_rows(x, xType, rows, K, w, wType, absmax, nested, table, offset, nestedBlock, blockSize,
-//                columns, scale, prior, addend, addendType, bias, biasType, y, yType)
+// osler_few_rows(x, xType, rows, K, w, wType, absmax, nested, table, offset, nestedBlock,
+//                blockSize, columns, scale, prior, addend, addendType, bias, biasType, y, yType)
 //   y = scale * x w^T + prior + addend + bias, rounded once; x, w rounded to bfloat16. wType 2: NF4
 //   codes with the scales of the next five arguments. prior float32 `[rows, columns]` (the other
 //   products of the sum) or null, addend and bias or null; y may be prior or addend.
@@ -42,62 +45,97 @@ DEV void pack8(const float *p, int count, bool wide, u32 *r)
     for (int j = 0; j < 4; j++) r[j] = pack_bf(v[2 * j], v[2 * j + 1]);
 }
 
-/* Where an operand's elements come from: row `row` of `[*, K]`, columns k ..< k + 8. */
+/* Where an operand's elements come from: row `row` of `[*, width]`, columns k ..< k + 8. `load`
+ * only loads, so that several loads are under way before the first `unpack`. */
 template <class T> struct DenseRows {
     const T *base;
     i64 width;
     bool wide;
-    __device__ void pack(i64 row, i64 k, u32 *r) const
+    struct Loaded {
+        u32 pairs[4];
+    };
+    __device__ Loaded load(i64 row, i64 k) const
     {
-        pack8(base + row * width + k, (int)smaller(width - k, 8), wide, r);
+        Loaded result;
+        pack8(base + row * width + k, (int)smaller(width - k, 8), wide, result.pairs);
+        return result;
+    }
+    __device__ void unpack(const Loaded &loaded, u32 *r) const
+    {
+        for (int j = 0; j < 4; j++) r[j] = loaded.pairs[j];
     }
 };
 struct NF4Rows {
     const u8 *codes;
     NF4Scales scales;
-    int block;
     i64 width;
+    /* Eight elements are four aligned bytes of codes with one scale. */
     bool wide;
     const float *values;
-    __device__ void pack(i64 row, i64 k, u32 *r) const
+    struct Loaded {
+        u32 codes;
+        float scale;
+        i64 row, k;
+    };
+    __device__ Loaded load(i64 row, i64 k) const
     {
-        i64 e = row * width + k;
-        float v[8];
+        Loaded result = {0, 0, row, k};
         if (wide) {
-            float scale = nf4_scale(scales, e / block);
-            u32 word = *(const u32 *)(codes + e / 2);
-            for (int j = 0; j < 8; j++)
-                v[j] = values[word >> (j % 2 ? 4 * j - 4 : 4 * j + 4) & 15] * scale;
-        } else {
-            for (int j = 0; j < 8; j++, e++) {
-                v[j] = 0;
-                if (k + j >= width) continue;
+            i64 e = row * width + k;
+            result.scale = nf4_scale(scales, e);
+            result.codes = *(const u32 *)(codes + e / 2);
+        }
+        return result;
+    }
+    __device__ void unpack(const Loaded &loaded, u32 *r) const
+    {
+        float v[8];
+        for (int j = 0; j < 8; j++) {
+            if (wide) {
+                u32 code = loaded.codes >> (j % 2 ? 4 * j - 4 : 4 * j + 4) & 15;
+                v[j] = values[code] * loaded.scale;
+            } else if (loaded.k + j < width) {
+                i64 e = loaded.row * width + loaded.k + j;
                 int code = e % 2 ? codes[e / 2] & 15 : codes[e / 2] >> 4;
-                v[j] = values[code] * nf4_scale(scales, e / block);
+                v[j] = values[code] * nf4_scale(scales, e);
+            } else {
+                v[j] = 0;
             }
         }
         for (int j = 0; j < 4; j++) r[j] = pack_bf(v[2 * j], v[2 * j + 1]);
     }
 };
 
-/* This warp's share of the sums. */
+/* This warp's share of the sums. Four steps at a time: their loads of the weight are all under way
+ * before the first is used, which NF4's short loads need to fill the memory's pipe. */
 template <class X, class W>
 DEV void accumulate(const X &x, const W &w, int rows, int columns, int K, float *sums)
 {
+    constexpr int steps = 4;
     int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, g = lane >> 2, t = lane & 3;
-    int column = blockIdx.x * 8 + g;
+    int column = blockIdx.x * 8 + g, stride = 32 * (blockDim.x >> 5);
     float c[4] = {0, 0, 0, 0};
-    for (i64 k0 = 32 * warp; k0 < K; k0 += 32 * (blockDim.x >> 5)) {
-        i64 k = k0 + 8 * t;
-        u32 a[4] = {0, 0, 0, 0}, b[4] = {0, 0, 0, 0}, u[4] = {0, 0, 0, 0};
-        if (k < K) {
-            if (column < columns) w.pack(column, k, b);
-            if (g < rows) x.pack(g, k, a);
-            if (g + 8 < rows) x.pack(g + 8, k, u);
+    for (i64 k0 = 32 * warp + 8 * t; k0 - 8 * t < K; k0 += steps * stride) {
+        typename W::Loaded weights[steps];
+#pragma unroll
+        for (int i = 0; i < steps; i++) {
+            i64 k = k0 + i * stride;
+            if (k < K && column < columns) weights[i] = w.load(column, k);
         }
-        u32 first[4] = {a[0], u[0], a[1], u[1]}, second[4] = {a[2], u[2], a[3], u[3]};
-        mma_16816(c, first, b[0], b[1]);
-        mma_16816(c, second, b[2], b[3]);
+#pragma unroll
+        for (int i = 0; i < steps; i++) {
+            i64 k = k0 + i * stride;
+            u32 b[4] = {0, 0, 0, 0}, upper[4] = {0, 0, 0, 0}, lower[4] = {0, 0, 0, 0};
+            if (k < K) {
+                if (column < columns) w.unpack(weights[i], b);
+                if (g < rows) x.unpack(x.load(g, k), upper);
+                if (g + 8 < rows) x.unpack(x.load(g + 8, k), lower);
+            }
+            u32 first[4] = {upper[0], lower[0], upper[1], lower[1]};
+            u32 second[4] = {upper[2], lower[2], upper[3], lower[3]};
+            mma_16816(c, first, b[0], b[1]);
+            mma_16816(c, second, b[2], b[3]);
+        }
     }
     float *mine = sums + 128 * warp;
     mine[g * 8 + 2 * t] = c[0];
@@ -108,7 +146,7 @@ DEV void accumulate(const X &x, const W &w, int rows, int columns, int K, float 
 
 template <class X>
 DEV void accumulate_with(
-    const X &x, int rows, int K, const void *w, int wType, const NF4Scales &scales, int blockSize,
+    const X &x, int rows, int K, const void *w, int wType, const NF4Scales &scales,
     int columns, float *sums, const float *values)
 {
     bool wide = aligned16(w) && K % 8 == 0;
@@ -119,10 +157,15 @@ DEV void accumulate_with(
         DenseRows<float> b = {(const float *)w, K, wide};
         accumulate(x, b, rows, columns, K, sums);
     } else {
-        bool fast = K % 8 == 0 && blockSize % 8 == 0 && ((u64)w & 3) == 0;
-        NF4Rows b = {(const u8 *)w, scales, blockSize, K, fast, values};
+        bool fast = K % 8 == 0 && scales.block % 8 == 0 && ((u64)w & 3) == 0;
+        NF4Rows b = {(const u8 *)w, scales, K, fast, values};
         accumulate(x, b, rows, columns, K, sums);
     }
+}
+
+DEV float element(const void *p, int type, i64 i)
+{
+    return type == F32 ? ((const float *)p)[i] : to_f(((const bf16 *)p)[i]);
 }
 
 KERNEL osler_few_rows(
@@ -134,14 +177,14 @@ KERNEL osler_few_rows(
     __shared__ float sums[8 * 128], values[16];
     if (threadIdx.x < 16) values[threadIdx.x] = nf4_values[threadIdx.x];
     __syncthreads();
-    NF4Scales scales = {absmax, nested, table, offset, nestedBlock};
+    NF4Scales scales = nf4_scales(absmax, nested, table, offset, nestedBlock, blockSize);
     bool wide = aligned16(x) && K % 8 == 0;
     if (xType == F32) {
         DenseRows<float> a = {(const float *)x, K, wide};
-        accumulate_with(a, rows, K, w, wType, scales, blockSize, columns, sums, values);
+        accumulate_with(a, rows, K, w, wType, scales, columns, sums, values);
     } else {
         DenseRows<bf16> a = {(const bf16 *)x, K, wide};
-        accumulate_with(a, rows, K, w, wType, scales, blockSize, columns, sums, values);
+        accumulate_with(a, rows, K, w, wType, scales, columns, sums, values);
     }
     __syncthreads();
 
@@ -152,8 +195,8 @@ KERNEL osler_few_rows(
     i64 i = (i64)row * columns + column;
     sum *= scale;
     if (prior) sum += prior[i];
-    if (addend) sum += addendType == F32 ? ((const float *)addend)[i] : to_f(((const bf16 *)addend)[i]);
-    if (bias) sum += biasType == F32 ? ((const float *)bias)[column] : to_f(((const bf16 *)bias)[column]);
+    if (addend) sum += element(addend, addendType, i);
+    if (bias) sum += element(bias, biasType, column);
     if (yType == F32) set((float *)y + i, sum);
     else set((bf16 *)y + i, sum);
 }

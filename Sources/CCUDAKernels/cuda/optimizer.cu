@@ -7,8 +7,8 @@
 // osler_sum_partials(partials, count, total)
 //   Grid: 1 block of 256 threads.
 // osler_adamw(p, g, m, v, n, rate, root2, beta1, beta2, oneMinus1, oneMinus2, epsilon, keep, scale)
-//   Grid: any number of blocks of 256 threads. rate = lr / (1 - beta1^t), root2 = sqrt(1 - beta2^t),
-//   keep = 1 - lr * decay.
+//   Grid: any number of blocks of 256 threads. rate = lr / (1 - beta1^t), root2 =
+//   sqrt(1 - beta2^t), keep = 1 - lr * decay.
 // osler_adamw8bit(p, g, mCodes, vCodes, mAbsmax, vAbsmax, mMap, vMap, n, (the numbers of adamw))
 //   Grid: ceil(n / 2048) blocks of 256 threads: one warp a quantization block of 256 values, eight
 //   a lane, so that its largest magnitude needs no barrier. mMap, vMap: the 256 values of the
@@ -86,7 +86,12 @@ DEV int nearest_code(const float *bounds, float y)
 
 DEV void decode8(const u8 *codes, int count, const float *map, float absmax, float *v)
 {
-    for (int j = 0; j < 8; j++) v[j] = j < count ? map[codes[j]] * absmax : 0.0f;
+    if (count == 8 && ((u64)codes & 7) == 0) {
+        u64 all = *(const u64 *)codes;
+        for (int j = 0; j < 8; j++) v[j] = map[all >> 8 * j & 255] * absmax;
+    } else {
+        for (int j = 0; j < 8; j++) v[j] = j < count ? map[codes[j]] * absmax : 0.0f;
+    }
 }
 
 /* Codes of the warp's 256 values; returns their largest magnitude. */
@@ -97,12 +102,18 @@ DEV float encode8(
     for (int j = 0; j < 8; j++) most = fmaxf(most, fabsf(v[j]));
     most = warp_max(most);
     float inverse = most > 0 ? 1.0f / most : 0.0f;
+    u64 all = 0;
     for (int j = 0; j < 8; j++) {
-        if (j >= count) continue;
         int code = nearest_code(bounds, v[j] * inverse);
         /* As bitsandbytes: a small negative first moment does not become zero. */
         if (keepingSign && v[j] < 0 && map[code] >= 0) code--;
-        codes[j] = (u8)code;
+        all |= (u64)code << 8 * j;
+    }
+    if (count == 8 && ((u64)codes & 7) == 0) {
+        *(u64 *)codes = all;
+    } else {
+        for (int j = 0; j < 8; j++)
+            if (j < count) codes[j] = (u8)(all >> 8 * j);
     }
     return most;
 }

@@ -204,7 +204,7 @@ template <class T> DEV T block_sum(T v, T *scratch)
     return sum;
 }
 
-/* Philox4x32-10 (Salmon et al. 2011): four random words for a counter and a key, low words first. */
+/* Philox4x32-10 (Salmon et al. 2011): four random words for a counter and a key, low ones first. */
 DEV void philox(u64 position, u64 stream, u64 seed, u32 *words)
 {
     u32 c0 = (u32)position, c1 = (u32)(position >> 32);
@@ -230,37 +230,59 @@ CONSTANT float nf4_values[16] = {
     0.7229568362236023f, 1,
 };
 
-/* The scales of an NF4 matrix: float32, or 8-bit codes when `nested` isn't null. */
+/* The scales of an NF4 matrix, one a block of the flattened values: float32, or 8-bit codes when
+ * `nested` isn't null. */
 struct NF4Scales {
     const void *absmax;
     const float *nested;
     const float *table;
     float offset;
-    int nested_block;
+    int block, nested_block;
+    /* Their logarithms where they are powers of two, else -1: a 64-bit division takes longer than
+     * the memory that a kernel waits for. */
+    int shift, nested_shift;
 };
-DEV float nf4_scale(const NF4Scales &s, i64 block)
+DEV int power_of_two(int n)
 {
+    for (int shift = 0; shift < 31; shift++)
+        if (n == 1 << shift) return shift;
+    return -1;
+}
+DEV NF4Scales nf4_scales(
+    const void *absmax, const float *nested, const float *table, float offset, int nestedBlock,
+    int block)
+{
+    NF4Scales s = {
+        absmax, nested, table, offset, block, nestedBlock, power_of_two(block),
+        power_of_two(nestedBlock)};
+    return s;
+}
+DEV float nf4_scale(const NF4Scales &s, i64 element)
+{
+    i64 block = s.shift >= 0 ? element >> s.shift : element / s.block;
     if (!s.nested) return ((const float *)s.absmax)[block];
     float code = s.table[((const u8 *)s.absmax)[block]];
+    i64 outer = s.nested_shift >= 0 ? block >> s.nested_shift : block / s.nested_block;
     /* No fused multiply-add: the CPU's bits. */
-    return __fadd_rn(__fmul_rn(code, s.nested[block / s.nested_block]), s.offset);
+    return __fadd_rn(__fmul_rn(code, s.nested[outer]), s.offset);
 }
 
 /* ---- Attention: what its forward and backward files share ---- */
 
-/* One block's piece of work, eight ints in a table that the host makes from the sequences: where the
- * sequence's queries and keys lie, and the first row or key of the block's tile within it.
+/* One block's piece of work, eight ints in a table that the host makes from the sequences: where
+ * the sequence's queries and keys lie, and the first row or key of the block's tile within it.
+ * Forward alone: which tiles of keys to go over, and where to leave an unfinished result (-1: finish it).
  *
  * Query heads that read one key head are rows of one tile: row r of a sequence is query r / group,
  * head r % group of that group. So a key tile is loaded once for all of them, decoding has `group`
  * rows instead of one, and gradients of keys sum over the group inside a block. */
 struct AttentionItem {
-    int query_offset, query_count, key_offset, key_count, start;
+    int query_offset, query_count, key_offset, key_count, start, first_tile, end_tile, slot;
 };
 DEV AttentionItem attention_item(const int *items)
 {
     const int *p = items + 8 * blockIdx.x;
-    AttentionItem item = {p[0], p[1], p[2], p[3], p[4]};
+    AttentionItem item = {p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7]};
     return item;
 }
 /* How many keys the query of row `row` sees. */
@@ -280,6 +302,9 @@ template <class T> struct HeadRows {
     }
 };
 
+/* Attention's blocks have 128 threads: 4 warps, 16 rows of a tile each. */
+constexpr int attentionThreads = 128;
+
 /* Tiles in shared memory: rows of W elements (the width, filled up with zeros) and 8 more, so that
  * the 8 rows that ldmatrix reads at a time lie in different banks. */
 template <int W> DEV constexpr int tile_stride() { return W + 8; }
@@ -289,7 +314,9 @@ template <int W> DEV constexpr int tile_stride() { return W + 8; }
 template <int ROWS, int W>
 DEV void load_tile(bf16 *s, const HeadRows<const bf16> &rows, int first, int count, bool wide)
 {
-    for (int i = threadIdx.x; i < ROWS * (W / 8); i += blockDim.x) {
+#pragma unroll
+    for (int n = 0; n < ROWS * (W / 8) / attentionThreads; n++) {
+        int i = threadIdx.x + n * attentionThreads;
         int r = i / (W / 8), c = i % (W / 8) * 8;
         bool valid = r < count && c < rows.width;
         bf16 *to = s + r * tile_stride<W>() + c;

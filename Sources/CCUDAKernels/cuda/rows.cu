@@ -22,7 +22,8 @@ template <class T> DEV void move_bits(const T *x, T *y, int width)
 {
     if (aligned16(x) && aligned16(y) && width % 8 == 0) {
         int chunks = width * (int)sizeof(T) / 16;
-        for (int i = threadIdx.x; i < chunks; i += blockDim.x) ((uint4 *)y)[i] = ((const uint4 *)x)[i];
+        for (int i = threadIdx.x; i < chunks; i += blockDim.x)
+            ((uint4 *)y)[i] = ((const uint4 *)x)[i];
     } else {
         for (int i = threadIdx.x; i < width; i += blockDim.x) y[i] = x[i];
     }
