@@ -271,7 +271,8 @@ DEV float nf4_scale(const NF4Scales &s, i64 element)
 
 /* One block's piece of work, eight ints in a table that the host makes from the sequences: where
  * the sequence's queries and keys lie, and the first row or key of the block's tile within it.
- * Forward alone: which tiles of keys to go over, and where to leave an unfinished result (-1: finish it).
+ * Forward alone: which tiles of keys to go over, and where to leave an unfinished result (-1:
+ * finish it).
  *
  * Query heads that read one key head are rows of one tile: row r of a sequence is query r / group,
  * head r % group of that group. So a key tile is loaded once for all of them, decoding has `group`
