@@ -116,8 +116,7 @@ import Testing
         }
     }
 
-    /// Few rows on many keys: their tiles of keys are shared out and merged. Some rows of the second
-    /// sequence see none of the last part's keys.
+    /// Few rows on many keys: their tiles of keys are shared out and merged.
     @Test(arguments: [(1, 1, 8), (4, 1, 72), (2, 2, 128)], [1, 3])
     func `attention over many keys`(heads: (Int, Int, Int), sequences: Int) throws {
         let backend = try Simulator.backend(.bfloat16)
@@ -141,6 +140,34 @@ import Testing
         }
         #expect(try item.mismatches(on: backend).isEmpty)
         #expect(try item.mismatches(on: backend, misaligned: true).isEmpty)
+    }
+
+    /// What a sequence gives doesn't depend on the others of its batch.
+    @Test func `attention of a sequence has the same bits alone`() throws {
+        let backend = try Simulator.backend(.bfloat16)
+        let entries: [SequenceTable.Entry] = [
+            .init(queryOffset: 0, queryCount: 1, keyOffset: 0, keyCount: 900),
+            .init(queryOffset: 1, queryCount: 20, keyOffset: 900, keyCount: 600),
+            .init(queryOffset: 21, queryCount: 16, keyOffset: 1500, keyCount: 700),
+        ]
+        func results(_ entries: [SequenceTable.Entry]) throws -> [Float] {
+            let run = ConformanceRun(on: backend)
+            let q = try run.normal(.bfloat16, [37, 4, 16])
+            let (k, v) = (
+                try run.normal(.bfloat16, [2200, 2, 16]), try run.normal(.bfloat16, [2200, 2, 16])
+            )
+            let (y, sums) = (try run.output(.bfloat16, q.shape), try run.output(.float32, [4, 37]))
+            backend.zero(y)
+            backend.attention(
+                query: q, key: k, value: v, sequences: SequenceTable(entries: entries),
+                scale: 0.25, output: y, logSumExp: sums)
+            return try backend.floats(y)
+        }
+        let together = try results(entries)
+        for entry in entries {
+            let rows = entry.queryOffset * 64..<(entry.queryOffset + entry.queryCount) * 64
+            #expect(try results([entry])[rows] == together[rows])
+        }
     }
 
     /// NF4 in blocks that hold whole groups of eight values, and in ones that don't; few rows decode
