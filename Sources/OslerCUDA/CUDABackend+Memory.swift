@@ -13,7 +13,7 @@ extension CUDABackend {
             throw CUDAError(call: "cuMemAlloc(\(byteCount) bytes)", problem: "gave no memory")
         }
         return Storage(base: base, byteCount: byteCount) { [device] in
-            device.free(CUdeviceptr(UInt(bitPattern: $0)))
+            device.free(CUdeviceptr(UInt(bitPattern: $0)), byteCount: byteCount)
         }
     }
 

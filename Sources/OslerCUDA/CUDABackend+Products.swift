@@ -60,7 +60,9 @@ extension CUDABackend {
         let (rows, output) = (one.output.rowCount, one.output)
         // One call does it all, in the output's own type; so do several when that is float32.
         let addendFits = one.addend == nil || one.addend?.dtype == output.dtype
-        if output.dtype == .float32 || (products.count == 1 && addendFits && one.bias == nil) {
+        let isOneCall =
+            products.count == 1 && addendFits && one.bias == nil && precision == .bfloat16
+        if output.dtype == .float32 || isOneCall {
             var prior = one.addend
             if let addend = one.addend, addend.dtype != output.dtype {
                 copy(addend, to: output)

@@ -8,8 +8,8 @@ enum ScratchSlot: CaseIterable {
     case leftOperand0, leftOperand1, leftOperand2, leftOperand3
     /// A right operand: NF4 decoded, or float32 rounded (in float32 precision bfloat16 widened).
     case decodedWeight, roundedWeight
-    /// For attention, the loss and the optimizer's sums.
-    case attention, loss, reduction
+    /// For attention and the optimizer's sums.
+    case attention, reduction
 }
 
 extension CUDABackend {

@@ -10,6 +10,7 @@
 //   operation at a time; what it held before is gone.
 // - Memory operations are in CUDABackend+Memory.swift, products in +Products.swift.
 internal import CCUDA
+internal import Synchronization
 package import OslerCompute
 
 /// The backend of an NVIDIA card: kernels compiled at run time, products by cuBLASLt, one stream.
@@ -33,7 +34,8 @@ package final class CUDABackend: Backend, @unchecked Sendable {
 
     /// - Throws: `CUDAError` when a library is missing, or the card can't be used.
     package init(
-        precision: Precision, device index: Int = 0, search: LibrarySearch = .standard
+        precision: Precision, device index: Int = 0, search: LibrarySearch = .standard,
+        sources: KernelSources = .embedded
     ) throws(CUDAError) {
         let driver = try search.driver()
         let major = driver.version / 1000
@@ -41,12 +43,7 @@ package final class CUDABackend: Backend, @unchecked Sendable {
         let lt = try search.cublasLt(driverMajor: major)
         let count = try driver.devices().count
         guard index >= 0, index < count else {
-            throw CUDAError(
-                call: "cuDeviceGet(\(index))",
-                problem: count == 0 ? "there is no GPU" : "there are \(count) GPUs, from 0",
-                remedy: count == 0
-                    ? "check that nvidia-smi lists a GPU and that CUDA_VISIBLE_DEVICES doesn't "
-                        + "hide it" : "ask for cuda:0 to cuda:\(count - 1)")
+            throw Self.missing(index, of: count)
         }
         let device = try Device(driver, index: index)
         guard device.description.architecture >= Self.oldestArchitecture else {
@@ -62,9 +59,23 @@ package final class CUDABackend: Backend, @unchecked Sendable {
         kernels = KernelLibrary(
             on: device,
             compiler: KernelCompiler(
-                nvrtc: nvrtc, cache: .standard(search.environment)))
+                nvrtc: nvrtc, cache: .standard(search.environment)), sources: sources)
         cublasLt = try CublasLtHandle(lt, on: device)
         staging = try StagingRing(on: device)
+    }
+
+    private static func missing(_ index: Int, of count: Int) -> CUDAError {
+        let (problem, remedy) =
+            switch count {
+            case 0:
+                (
+                    "there is no GPU",
+                    "check that nvidia-smi lists one and that CUDA_VISIBLE_DEVICES doesn't hide it"
+                )
+            case 1: ("there is one GPU", "ask for cuda:0")
+            default: ("there are \(count) GPUs", "ask for cuda:0 to cuda:\(count - 1)")
+            }
+        return CUDAError(call: "cuDeviceGet(\(index))", problem: problem, remedy: remedy)
     }
 
     /// bfloat16 products and asynchronous copies begin with compute capability 8.0.
@@ -72,6 +83,25 @@ package final class CUDABackend: Backend, @unchecked Sendable {
 
     package var name: String { "cuda-sm\(device.description.architecture)" }
     package var card: DeviceDescription { device.description }
+    package var usesHostMemory: Bool { false }
+
+    /// Bytes that the card could still give.
+    package func freeBytes() throws -> Int { try device.freeBytes() }
+    /// The most bytes that this process has held on the card, beside the driver's own.
+    package var peakBytes: Int { device.held.withLock { $0.peak } }
+
+    /// The most scratch that operations on `tokens` tokens take: operands of products in their type,
+    /// the largest weight decoded, float32 sums, cuBLASLt's workspace, and attention's row sums.
+    ///
+    /// - Parameters:
+    ///   - widest: the longest row of an activation.
+    ///   - largestWeight: values in the largest matrix of a layer.
+    package func scratchBound(tokens: Int, widest: Int, largestWeight: Int, heads: Int) -> Int {
+        let width = precision.activationType.byteWidth
+        return 4 * tokens * widest * width + 2 * largestWeight * width
+            + 4 * widest * Self.accumulatedRows(columns: widest) + CublasLtHandle.workspaceBytes
+            + 4 * tokens * heads
+    }
 
     /// Runs `body` with the card's context current, unless something failed before.
     func perform(_ body: () throws(CUDAError) -> Void) {

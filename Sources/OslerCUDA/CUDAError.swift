@@ -13,8 +13,9 @@ package struct CUDAError: Error, Sendable, Equatable, CustomStringConvertible {
         (self.call, self.code, self.problem, self.remedy) = (call, code, problem, remedy)
     }
 
-    package var description: String {
-        let status = code.isEmpty ? "" : "\(code): "
-        return "\(call): \(status)\(problem)" + (remedy.map { "; " + $0 } ?? "")
+    package var description: String { withoutRemedy + (remedy.map { "; " + $0 } ?? "") }
+
+    package var withoutRemedy: String {
+        "\(call): " + (code.isEmpty ? "" : "\(code): ") + problem
     }
 }

@@ -1,4 +1,5 @@
 internal import CCUDA
+internal import Synchronization
 
 /// One card: what the driver says of it.
 package struct DeviceDescription: Sendable, Equatable {
@@ -62,6 +63,8 @@ final class Device: @unchecked Sendable {
     let stream: CUstream
     private let handle: CUdevice
     private let context: CUcontext
+    /// Bytes that this process holds on the card, and the most that it has held.
+    let held = Mutex((now: 0, peak: 0))
 
     init(_ driver: Driver, index: Int) throws(CUDAError) {
         description = try driver.describe(index)

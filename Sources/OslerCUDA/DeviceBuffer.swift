@@ -1,4 +1,5 @@
 internal import CCUDA
+internal import Synchronization
 
 extension Device {
     /// Memory of the card, aligned to 256 bytes at least. For one owner, who calls `free`.
@@ -11,15 +12,20 @@ extension Device {
             let left = (try? freeBytes()).map { ", the GPU has \($0) left" } ?? ""
             try driver.check(status, "cuMemAlloc(\(byteCount) bytes\(left))")
         }
+        held.withLock {
+            $0.now += byteCount
+            $0.peak = max($0.peak, $0.now)
+        }
         return address
     }
 
     /// When the work that may use it is done. What fails here has no one to hear it; the next call
     /// reports it again.
-    func free(_ address: CUdeviceptr) {
+    func free(_ address: CUdeviceptr, byteCount: Int) {
         try? activate()
         try? synchronize()
         _ = driver.call.cuMemFree_v2(address)
+        held.withLock { $0.now -= byteCount }
     }
 }
 
@@ -34,7 +40,7 @@ struct DeviceBuffer: ~Copyable {
         (self.device, self.byteCount) = (device, byteCount)
     }
 
-    deinit { device.free(address) }
+    deinit { device.free(address, byteCount: byteCount) }
 }
 
 /// Page-locked host memory: the card copies from it while the host goes on.

@@ -4,13 +4,13 @@ internal import OslerFormats
 ///
 /// A file is `magic, hash of the image, image`. Files that are damaged or of another form are
 /// compiled anew and replaced; a folder that can't be written to is a cache that holds nothing.
-struct KernelCache: Sendable {
+package struct KernelCache: Sendable {
     /// What an image is of: a name for people, and a hash of everything it was made from.
-    struct Key {
+    package struct Key {
         let name: String
         let hash: StableHash
 
-        init(name: String, content: [String]) {
+        package init(name: String, content: [String]) {
             self.name = name
             var hash = StableHash()
             for text in content {
@@ -20,15 +20,16 @@ struct KernelCache: Sendable {
             self.hash = hash
         }
 
-        var fileName: String { "\(name)-\(hash).image" }
+        package var fileName: String { "\(name)-\(hash).image" }
     }
 
-    let folder: String
+    package let folder: String
+    package init(folder: String) { self.folder = folder }
     private static let magic = Array("osler kernel 1\n".utf8)
 
     /// `OSLER_KERNEL_CACHE`, else `osler/kernels` in the user's cache folder; nil when there is
     /// neither.
-    static func standard(_ environment: (String) -> String?) -> KernelCache? {
+    package static func standard(_ environment: (String) -> String?) -> KernelCache? {
         if let folder = environment("OSLER_KERNEL_CACHE") { return KernelCache(folder: folder) }
         if let base = environment("XDG_CACHE_HOME"), base.hasPrefix("/") {
             return KernelCache(folder: FileSystem.join(base, "osler/kernels"))
@@ -37,9 +38,9 @@ struct KernelCache: Sendable {
         return KernelCache(folder: FileSystem.join(home, ".cache/osler/kernels"))
     }
 
-    func path(of key: Key) -> String { FileSystem.join(folder, key.fileName) }
+    package func path(of key: Key) -> String { FileSystem.join(folder, key.fileName) }
 
-    func image(for key: Key) -> [UInt8]? {
+    package func image(for key: Key) -> [UInt8]? {
         guard let bytes = try? FileSystem.read(path(of: key)) else { return nil }
         let start = Self.magic.count + 32
         guard bytes.count > start, bytes.starts(with: Self.magic) else { return nil }
@@ -47,7 +48,7 @@ struct KernelCache: Sendable {
         return Array(bytes[Self.magic.count..<start]) == Self.checksum(image) ? image : nil
     }
 
-    func store(_ image: [UInt8], for key: Key) {
+    package func store(_ image: [UInt8], for key: Key) {
         // Without a cache the next run compiles again: slower, not wrong.
         guard !image.isEmpty, (try? FileSystem.createDirectories(folder)) != nil else { return }
         try? AtomicFile.write(Self.magic + Self.checksum(image) + image, to: path(of: key))

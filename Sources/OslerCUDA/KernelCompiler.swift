@@ -1,9 +1,11 @@
 /// Source text to a loadable image, by way of the cache on disk.
-struct KernelCompiler {
+package struct KernelCompiler {
     let nvrtc: NVRTC
     let cache: KernelCache?
 
-    func image(
+    package init(nvrtc: NVRTC, cache: KernelCache?) { (self.nvrtc, self.cache) = (nvrtc, cache) }
+
+    package func image(
         of source: KernelSources.File, prelude: KernelSources.File, architecture: Int
     ) throws(CUDAError) -> [UInt8] {
         let target = try nvrtc.target(forArchitecture: architecture)

@@ -1,24 +1,24 @@
 internal import CCUDAKernels
 
 /// The text of the kernels, and which file holds which.
-struct KernelSources: Sendable {
-    struct File: Sendable {
-        let name: String
-        let text: String
+package struct KernelSources: Sendable {
+    package struct File: Sendable {
+        package let name: String
+        package let text: String
         /// The functions that it defines, by their `REGISTER` lines.
-        let kernels: [String]
+        package let kernels: [String]
     }
 
-    let prelude: File
-    let files: [File]
+    package let prelude: File
+    package let files: [File]
     private let fileOfKernel: [String: Int]
 
     /// Those that were embedded in this program.
-    static let embedded = KernelSources(
+    package static let embedded = KernelSources(
         prelude: File(ccuda_prelude),
         files: (0..<ccuda_kernel_file_count).map { File(ccuda_kernel_files[$0]) })
 
-    init(prelude: File, files: [File]) {
+    package init(prelude: File, files: [File]) {
         (self.prelude, self.files) = (prelude, files)
         var places: [String: Int] = [:]
         for (index, file) in files.enumerated() {
@@ -27,11 +27,11 @@ struct KernelSources: Sendable {
         fileOfKernel = places
     }
 
-    func file(of kernel: String) -> Int? { fileOfKernel[kernel] }
+    package func file(of kernel: String) -> Int? { fileOfKernel[kernel] }
 }
 
 extension KernelSources.File {
-    init(name: String, text: String) {
+    package init(name: String, text: String) {
         (self.name, self.text) = (name, text)
         kernels = text.split(separator: "\n").compactMap { line in
             let mark = "REGISTER("

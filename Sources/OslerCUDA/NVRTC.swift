@@ -88,7 +88,7 @@ package struct NVRTC: @unchecked Sendable {
     }
 
     /// Nothing that trades exactness for speed; kernels ask for what they want by name.
-    static let options = ["--std=c++17", "--default-device", "--fmad=true"]
+    static let options = ["--std=c++17", "-default-device", "--fmad=true"]
 
     private func read(
         _ program: nvrtcProgram, _ what: String,
