@@ -28,8 +28,7 @@ let package = Package(
             name: "osler",
             dependencies: [
                 "OslerTraining", "OslerInference", "OslerData", "OslerModels", "OslerTokenizers",
-                "OslerFormats",
-                "OslerCompute",
+                "OslerFormats", "OslerCUDA", "OslerCompute",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Yams", package: "Yams"),
             ], swiftSettings: strict),
@@ -74,6 +73,10 @@ let package = Package(
         .testTarget(
             name: "OslerComputeTests",
             dependencies: ["OslerCompute", "OslerFormats", "OslerTestSupport"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "OslerCUDATests",
+            dependencies: ["OslerCUDA", "OslerCompute", "OslerFormats", "OslerTestSupport"],
             swiftSettings: strict),
         .testTarget(
             name: "OslerFormatsTests", dependencies: ["OslerFormats", "OslerTestSupport"],

@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import OslerCompute
 internal import OslerFormats
 internal import OslerTraining
 internal import Yams
@@ -13,6 +14,9 @@ struct ConfigurationArguments: ParsableArguments {
             "Values that replace the file's: max_steps=10 split.seed=1", valueName: "key=value"))
     var overrides: [String] = []
 
+    @Option(help: "Where to compute: auto (a GPU if one can be used), cpu, cuda or cuda:1.")
+    var device: ComputeDevice?
+
     @Option(help: "Use this many threads (default: one a core).")
     var threads: Int?
 
@@ -20,6 +24,7 @@ struct ConfigurationArguments: ParsableArguments {
         var object = try ConfigurationFile.read(file)
         for override in overrides { try ConfigurationFile.apply(override, to: &object) }
         var configuration = try SFTConfiguration(object, file: file)
+        configuration.device = device ?? configuration.device
         configuration.threads = threads ?? configuration.threads
         return configuration
     }

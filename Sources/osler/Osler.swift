@@ -17,6 +17,6 @@ struct Osler: ParsableCommand {
         subcommands: [
             Train.self, PreflightCommand.self, PlanCommand.self, Generate.self, Chat.self,
             Score.self, Merge.self, Quantize.self, Tokenize.self, Render.self, Split.self,
-            Inspect.self, Bench.self,
+            Inspect.self, Bench.self, Doctor.self,
         ])
 }

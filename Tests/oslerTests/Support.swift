@@ -11,11 +11,17 @@ struct Outcome {
 
 /// Runs the built `osler`, which stands beside the test bundle.
 ///
-/// - Parameter largestFile: the shell's limit on files that it writes, in KiB.
-func osler(_ arguments: [String], input: String = "", largestFile: Int? = nil) throws -> Outcome {
+/// - Parameters:
+///   - largestFile: the shell's limit on files that it writes, in KiB.
+///   - environment: variables beside those of the tests.
+func osler(
+    _ arguments: [String], input: String = "", largestFile: Int? = nil,
+    environment: [String: String] = [:]
+) throws -> Outcome {
     let bundle = URL(fileURLWithPath: CommandLine.arguments[0])
     let program = bundle.deletingLastPathComponent().appendingPathComponent("osler")
     let process = Process()
+    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     if let largestFile {
         process.executableURL = URL(fileURLWithPath: "/bin/bash")
         process.arguments =
