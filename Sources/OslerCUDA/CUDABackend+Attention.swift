@@ -10,10 +10,10 @@ extension CUDABackend {
         precondition(logSumExp.count == shape.heads * shape.queries)
         check([query, key, value, output], logSumExp)
         let isPlain = precision == .float32
-        let kind: AttentionTiles.Kind =
-            isPlain
-            ? .rows : forwardKind(sequences, group: shape.group, keyHeads: shape.keyHeads)
-        guard let tiles = attentionTiles(sequences, group: shape.group, of: kind) else { return }
+        guard
+            let tiles = attentionTiles(
+                sequences, group: shape.group, of: isPlain ? .rows : .forward)
+        else { return }
         let (queries, heads) = (Int32(shape.queries), Int32(shape.heads))
         let (keyHeads, width) = (Int32(shape.keyHeads), Int32(shape.width))
         let grid = Grid(tiles.count, shape.keyHeads)
@@ -26,19 +26,20 @@ extension CUDABackend {
         let kernel = kernelForm(shape)
         var parts: Tensor?
         if tiles.mergeCount > 0 {
-            let rows = tiles.count * shape.keyHeads * AttentionTiles.tile
+            // A slot a part; finished tiles have none, the room for them is not missed.
+            let rows = tiles.count * shape.keyHeads * tiles.partRows
             parts = scratch(.attention, .float32, [rows, kernel.padded + 2])
             guard parts != nil else { return }
         }
         launch(
-            "attention_" + kernel.suffix, grid: grid, block: 128, shared: kernel.rowBytes * 5 * 64,
-            query, key, value, tiles.items, output, logSumExp, parts, queries, heads, keyHeads,
-            width, scale)
+            "attention_" + kernel.suffix, grid: grid, block: 128, shared: kernel.rowBytes * 4 * 64,
+            query, key, value, tiles.items, output, logSumExp, parts,
+            Int32(tiles.partRows), queries, heads, keyHeads, width, scale)
         if tiles.mergeCount > 0 {
             launch(
                 "attention_merge", grid: Grid(tiles.mergeCount, shape.keyHeads), block: 128, parts,
-                tiles.merges, output, logSumExp, queries, heads, keyHeads, width, scale,
-                Int32(kernel.padded))
+                Int32(tiles.partRows), tiles.merges, output, logSumExp, queries, heads, keyHeads,
+                width, scale, Int32(kernel.padded))
         }
     }
 

@@ -4,8 +4,8 @@ internal import OslerCompute
 struct AttentionTiles {
     enum Kind: Equatable {
         case rows, keys
-        /// Tiles of rows whose keys are shared out to so many blocks at most.
-        case parts(Int)
+        /// As `rows`, but keys of sequences with few rows are cut into parts: see `attention.cu`.
+        case forward
     }
     let table: SequenceTable
     let group: Int
@@ -15,6 +15,8 @@ struct AttentionTiles {
     let items: Tensor
     let count: Int
     let mergeCount: Int
+    /// The most rows of a tile whose keys are cut.
+    let partRows: Int
 
     /// Of rows and of keys.
     static let tile = 64
@@ -28,7 +30,7 @@ struct AttentionTiles {
 
     /// The heaviest first: a light tile at the end keeps no processor waiting for long.
     static func numbers(_ table: SequenceTable, group: Int, of kind: Kind) -> (
-        items: [Int32], merges: [Int32]
+        items: [Int32], merges: [Int32], partRows: Int
     ) {
         var tiles: [(work: Int, numbers: [Int])] = []
         for entry in table.entries where entry.queryCount > 0 {
@@ -44,14 +46,17 @@ struct AttentionTiles {
         }
         // By place where the work is the same: `sort` doesn't promise to keep the order.
         let order = tiles.indices.sorted { (tiles[$1].work, $0) < (tiles[$0].work, $1) }
-        let sorted = order.map { tiles[$0] }
-        guard case .parts(let most) = kind else {
-            return (sorted.flatMap { ($0.numbers + [0, 1 << 30, -1]).map(Int32.init) }, [])
-        }
-        var (items, merges, slot) = ([Int](), [Int](), 0)
-        for one in sorted {
+        var (items, merges, slot, partRows) = ([Int](), [Int](), 0, 0)
+        for one in order.map({ tiles[$0] }) {
+            let (queries, start) = (one.numbers[1], one.numbers[4])
             let keyTiles = (one.work + tile - 1) / tile
-            let parts = max(1, min(most, keyTiles / leastPart))
+            let isCut = kind == .forward && queries <= fewRows && keyTiles >= 2 * leastPart
+            guard isCut else {
+                items += one.numbers + [0, 1 << 30, -1]
+                continue
+            }
+            let parts = keyTiles / leastPart
+            partRows = max(partRows, min(tile, queries * group - start))
             merges += one.numbers + [slot, parts, 0]
             for part in 0..<parts {
                 let range = [keyTiles * part / parts, keyTiles * (part + 1) / parts]
@@ -59,7 +64,7 @@ struct AttentionTiles {
                 slot += 1
             }
         }
-        return (items.map(Int32.init), merges.map(Int32.init))
+        return (items.map(Int32.init), merges.map(Int32.init), partRows)
     }
 }
 
@@ -79,7 +84,7 @@ extension CUDABackend {
             keptTiles.append(found)
             return found
         }
-        let (items, merges) = AttentionTiles.numbers(table, group: group, of: kind)
+        let (items, merges, partRows) = AttentionTiles.numbers(table, group: group, of: kind)
         let numbers = items + merges
         var memory: Tensor?
         // The oldest one's memory: kernels that read it were queued before the upload is. Decoding
@@ -94,18 +99,8 @@ extension CUDABackend {
         numbers.withUnsafeBytes { write($0, to: written) }
         let result = AttentionTiles(
             table: table, group: group, kind: kind, items: whole, count: items.count / 8,
-            mergeCount: merges.count / 8)
+            mergeCount: merges.count / 8, partRows: partRows)
         keptTiles.append(result)
         return result
-    }
-
-    /// How the forward pass is cut: into tiles of rows, and their keys into parts where there are
-    /// few of them and their keys are many, as in decoding one long text.
-    func forwardKind(_ table: SequenceTable, group: Int, keyHeads: Int) -> AttentionTiles.Kind {
-        let tile = AttentionTiles.tile
-        let tiles = table.entries.reduce(0) { $0 + ($1.queryCount * group + tile - 1) / tile }
-        let keyTiles = (table.entries.map(\.keyCount).max() ?? 0) / tile
-        let parts = 2 * card.multiprocessors / max(1, tiles * keyHeads)
-        return parts > 1 && keyTiles >= 2 * AttentionTiles.leastPart ? .parts(parts) : .rows
     }
 }

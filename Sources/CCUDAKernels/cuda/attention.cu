@@ -2,10 +2,10 @@
 // (Dao 2023) on mma.sync.
 //
 // Grid: (tiles of 64 rows, key heads), the heaviest tiles first; 128 threads, 4 warps of 16 rows.
-// Dynamic shared memory for padded width W: 64 (W + 8) * 2 bytes * 5 (queries; keys and values
-// twice: the next tile arrives by cp.async while this one is computed): 25.0, 45.0, 65.0, 85.0 KB
-// for W = 32, 64, 96, 128. Fits the 99 KB of sm_86 and sm_120 as well as sm_80 (two blocks in its
-// 164 KB) and sm_90.
+// Dynamic shared memory for padded width W: 64 (W + 8) * 2 bytes * 4 (keys and values twice: the
+// next tile arrives by cp.async while this one is computed): 20, 36, 52, 68 KB for W = 32, 64, 96,
+// 128. Queries pass through a place of the keys' into registers. So two blocks of W = 128 fit a
+// processor of sm_80 (164 KB) and sm_90, one fits sm_86 and sm_120 (99 KB).
 //
 // Tiles: 64 x 64 keeps queries (W / 4 registers), scores (32) and the output (W / 2) of a row in
 // registers: 128 + 32 at W = 128, under the 255 limit. 128 rows a block would halve the key traffic
@@ -14,16 +14,19 @@
 //
 // A width between two of these is filled up with zeros, which costs time, not exactness.
 //
-// osler_attention_W(q, k, v, items, y, logSumExp, parts, queries, heads, keyHeads, width, scale)
+// osler_attention_W(q, k, v, items, y, logSumExp, parts, partRows, queries, heads, keyHeads, width,
+//                   scale)
 //   q, y [queries, heads, width], k, v [*, keyHeads, width]; logSumExp float32 [heads, queries].
 //   items: AttentionItem, start = first row of the tile (a row is a query and a head of its group).
 //
-// Many keys and few blocks, as in decoding one text: a row tile's tiles of keys are shared out to
-// several blocks, which leave unfinished results; then they are merged (Flash-Decoding, Dao et al.
-// 2023). `parts` float32: for a slot and key head 64 rows of W sums, 64 largest scores and 64
-// sums of exponentials.
+// Few rows and many keys, as in decoding: a row tile's tiles of keys are shared out to several
+// blocks, which leave unfinished results; then they are merged (Flash-Decoding, Dao et al. 2023).
+// `parts` float32: for a slot and key head `partRows` rows of W sums, as many largest scores and as
+// many sums of exponentials. How keys are cut depends on the sequence alone, so its bits are the
+// same in any batch.
 //
-// osler_attention_merge(parts, items, y, logSumExp, queries, heads, keyHeads, width, scale, padded)
+// osler_attention_merge(parts, partRows, items, y, logSumExp, queries, heads, keyHeads, width,
+//                       scale, padded)
 //   Grid: (tiles of rows, key heads), 128 threads, a warp a row in turn. items' first_tile is the
 //   first slot, end_tile the number of slots.
 #include "prelude.cuh"
@@ -34,10 +37,11 @@ constexpr float log2e = 1.4426950408889634f;
 template <int W>
 DEV void attention_tile(
     bf16 *shared, const bf16 *q, const bf16 *k, const bf16 *v, const int *items, bf16 *y,
-    float *logSumExp, float *parts, int queries, int heads, int keyHeads, int width, float scale)
+    float *logSumExp, float *parts, int partRows, int queries, int heads, int keyHeads, int width,
+    float scale)
 {
     constexpr int rowTile = 64, keyTile = 64, size = 64 * tile_stride<W>();
-    bf16 *sQ = shared, *sK = sQ + size, *sV = sK + 2 * size;
+    bf16 *sK = shared, *sV = sK + 2 * size;
     AttentionItem item = attention_item(items);
     int head = blockIdx.y, group = heads / keyHeads;
     int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, g = lane >> 2, t = lane & 3;
@@ -63,16 +67,24 @@ DEV void attention_tile(
     u32 query[W / 16][4];
     const float minus = __uint_as_float(0xFF800000u), factor = scale * log2e;
     largest[0] = largest[1] = minus;
-    for (int n = 0; n < W / 8; n++)
-        for (int i = 0; i < 4; i++) out[n][i] = 0;
+#pragma unroll
+    for (int n = 0; n < W / 8; n++) out[n][0] = out[n][1] = out[n][2] = out[n][3] = 0;
 
-    load_tile<rowTile, W>(sQ, qRows, item.start, rowCount, wide);
     int firstKey = begin * keyTile, current = begin & 1;
+    bf16 *sQ = sK + (current ^ 1) * size;
+    load_tile<rowTile, W>(sQ, qRows, item.start, rowCount, wide);
+    cp_async_commit();
     load_tile<keyTile, W>(
         sK + current * size, kRows, firstKey, item.key_count - firstKey, wide);
     load_tile<keyTile, W>(
         sV + current * size, vRows, firstKey, item.key_count - firstKey, wide);
     cp_async_commit();
+    cp_async_wait<1>();
+    __syncthreads();
+#pragma unroll
+    for (int n = 0; n < W / 16; n++) left_operand<W>(query[n], sQ, 16 * warp, 16 * n);
+    /* The second tile of keys takes the queries' place. */
+    __syncthreads();
     for (int j = begin; j < end; j++) {
         if (j + 1 < end) {
             int first = (j + 1) * keyTile, next = (j + 1) & 1;
@@ -85,10 +97,6 @@ DEV void attention_tile(
         }
         __syncthreads();
         const bf16 *keys = sK + (j & 1) * size, *values = sV + (j & 1) * size;
-        if (j == begin) {
-#pragma unroll
-            for (int n = 0; n < W / 16; n++) left_operand<W>(query[n], sQ, 16 * warp, 16 * n);
-        }
 
         float s[8][4];
 #pragma unroll
@@ -155,21 +163,26 @@ DEV void attention_tile(
     }
 
     HeadRows<bf16> yRows = {y, item.query_offset, heads, head * group, group, width};
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+        sums[h] += __shfl_xor_sync(0xFFFFFFFFu, sums[h], 1);
+        sums[h] += __shfl_xor_sync(0xFFFFFFFFu, sums[h], 2);
+    }
+#pragma unroll
     for (int h = 0; h < 2; h++) {
         float sum = sums[h];
-        sum += __shfl_xor_sync(0xFFFFFFFFu, sum, 1);
-        sum += __shfl_xor_sync(0xFFFFFFFFu, sum, 2);
         if (rows[h] > lastRow) continue;
         if (item.slot >= 0) {
             int row = rows[h] - item.start;
-            float *part = parts + ((i64)item.slot * keyHeads + head) * (rowTile * (W + 2));
+            float *part = parts + ((i64)item.slot * keyHeads + head) * (partRows * (W + 2));
+#pragma unroll
             for (int n = 0; n < W / 8; n++) {
                 part[row * W + 8 * n + 2 * t] = out[n][2 * h];
                 part[row * W + 8 * n + 2 * t + 1] = out[n][2 * h + 1];
             }
             if (t == 0) {
-                part[rowTile * W + row] = largest[h];
-                part[rowTile * (W + 1) + row] = sum;
+                part[partRows * W + row] = largest[h];
+                part[partRows * (W + 1) + row] = sum;
             }
             continue;
         }
@@ -184,13 +197,13 @@ DEV void attention_tile(
 #define ATTENTION(W) \
     KERNEL __launch_bounds__(128) osler_attention_##W( \
         const bf16 *q, const bf16 *k, const bf16 *v, const int *items, bf16 *y, \
-        float *logSumExp, float *parts, int queries, int heads, int keyHeads, int width, \
-        float scale) \
+        float *logSumExp, float *parts, int partRows, int queries, int heads, int keyHeads, \
+        int width, float scale) \
     { \
         DYN_SHARED(bf16, shared); \
         attention_tile<W>( \
-            shared, q, k, v, items, y, logSumExp, parts, queries, heads, keyHeads, width, \
-            scale); \
+            shared, q, k, v, items, y, logSumExp, parts, partRows, queries, heads, keyHeads, \
+            width, scale); \
     }
 ATTENTION(32)
 REGISTER(osler_attention_32)
@@ -202,24 +215,24 @@ ATTENTION(128)
 REGISTER(osler_attention_128)
 
 KERNEL osler_attention_merge(
-    const float *parts, const int *items, bf16 *y, float *logSumExp, int queries, int heads,
-    int keyHeads, int width, float scale, int padded)
+    const float *parts, int partRows, const int *items, bf16 *y, float *logSumExp, int queries,
+    int heads, int keyHeads, int width, float scale, int padded)
 {
     AttentionItem item = attention_item(items);
     int head = blockIdx.y, group = heads / keyHeads, lane = threadIdx.x & 31;
     int rowCount = (int)smaller((i64)item.query_count * group - item.start, 64);
-    i64 size = 64 * (padded + 2), step = size * keyHeads;
+    i64 size = (i64)partRows * (padded + 2), step = size * keyHeads;
     const float *first = parts + (i64)item.first_tile * step + head * size;
     HeadRows<bf16> yRows = {y, item.query_offset, heads, head * group, group, width};
     for (int row = threadIdx.x >> 5; row < rowCount; row += attentionThreads / 32) {
         /* Every row sees key 0, in the first part. */
-        float largest = first[64 * padded + row], sum = 0, out[4] = {0, 0, 0, 0};
+        float largest = first[partRows * padded + row], sum = 0, out[4] = {0, 0, 0, 0};
         for (int i = 1; i < item.end_tile; i++)
-            largest = fmaxf(largest, first[i * step + 64 * padded + row]);
+            largest = fmaxf(largest, first[i * step + partRows * padded + row]);
         for (int i = 0; i < item.end_tile; i++) {
             const float *part = first + i * step;
-            float weight = fast_exp2((part[64 * padded + row] - largest) * (scale * log2e));
-            sum += weight * part[64 * (padded + 1) + row];
+            float weight = fast_exp2((part[partRows * padded + row] - largest) * (scale * log2e));
+            sum += weight * part[partRows * (padded + 1) + row];
             for (int c = 0; c < 4; c++)
                 if (lane + 32 * c < padded) out[c] += weight * part[row * padded + lane + 32 * c];
         }

@@ -153,6 +153,7 @@ DEV void query_gradients(
         __syncthreads();
     }
     HeadRows<bf16> out = {dq, item.query_offset, heads, head * group, group, width};
+#pragma unroll
     for (int h = 0; h < 2; h++)
         if (rows[h] <= lastRow)
             store_sums<W / 8>(out.at(rows[h]), sums, h, scale, width, ((u64)dq & 3) == 0);
@@ -239,6 +240,7 @@ DEV void key_gradients(
     HeadRows<bf16> keys = {dk, item.key_offset, keyHeads, head, 1, width};
     HeadRows<bf16> values = {dv, item.key_offset, keyHeads, head, 1, width};
     bool even = (((u64)dk | (u64)dv) & 3) == 0;
+#pragma unroll
     for (int h = 0; h < 2; h++) {
         int key = 16 * warp + g + 8 * h;
         if (key >= keyCount) continue;
