@@ -3,10 +3,10 @@
 SWIFT_SOURCES := Sources Tests Package.swift
 RELEASE := -c release --static-swift-stdlib --product osler
 
-.PHONY: help setup quickstart test build bench format lint docs clean
+.PHONY: help setup quickstart test build bench gpu-check format lint docs clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$(printf '\t') read -r name what; do \
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$(printf '\t') read -r name what; do \
 	    printf '  make %-11s %s\n' "$$name" "$$what"; done
 
 setup: ## check Swift; install zlib's headers where they are missing
@@ -27,6 +27,9 @@ build: setup ## dist/osler: one stripped binary that runs on other Linux machine
 
 bench: setup ## measure; results go to Benchmarks/results
 	@Benchmarks/run
+
+gpu-check: setup ## on a machine with an NVIDIA GPU: test its kernels, compare with the CPU and with TRL
+	@Scripts/gpu-check
 
 format: ## format the Swift sources in place
 	swift format -i -r $(SWIFT_SOURCES)

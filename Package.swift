@@ -12,7 +12,11 @@ let hot: [SwiftSetting] = strict + [.unsafeFlags(["-O"], .when(configuration: .d
 let package = Package(
     name: "osler",
     platforms: [.macOS(.v15)],
-    products: [.executable(name: "osler", targets: ["osler"])],
+    products: [
+        .executable(name: "osler", targets: ["osler"]),
+        // For tests: stands in for the CUDA driver and runs the kernels on the CPU.
+        .library(name: "CudaSim", type: .dynamic, targets: ["CudaSim"]),
+    ],
     dependencies: [
         // The command line: parsing, help, completion. Links FoundationEssentials only.
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -25,7 +29,7 @@ let package = Package(
             dependencies: [
                 "OslerReport", "OslerTracking", "OslerTraining", "OslerEvaluation",
                 "OslerInference", "OslerData", "OslerModels", "OslerTokenizers", "OslerFormats",
-                "OslerCompute", "OslerHub",
+                "OslerCUDA", "OslerCompute", "OslerHub",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Yams", package: "Yams"),
             ], swiftSettings: strict),
@@ -67,12 +71,26 @@ let package = Package(
             name: "COslerKernels",
             // Optimised in debug builds too: unoptimised kernels are up to 75 times slower.
             cSettings: [.unsafeFlags(["-O3", "-fno-math-errno"])]),
+        // The CUDA libraries are opened when a run asks for a GPU; nothing of them is needed to build.
+        .target(
+            name: "OslerCUDA",
+            dependencies: ["CCUDA", "CCUDAKernels", "OslerFormats", "OslerCompute"],
+            swiftSettings: hot),
+        .target(name: "CCUDA"),
+        .target(name: "CCUDAKernels", exclude: ["cuda"]),
+        .target(
+            name: "CudaSim",
+            cxxSettings: [.unsafeFlags(["-O2"], .when(configuration: .debug))]),
         .target(
             name: "OslerTestSupport", dependencies: ["OslerFormats", "OslerCompute", "OslerHub"],
             swiftSettings: hot),
         .testTarget(
             name: "OslerComputeTests",
             dependencies: ["OslerCompute", "OslerFormats", "OslerTestSupport"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "OslerCUDATests",
+            dependencies: ["OslerCUDA", "OslerCompute", "OslerFormats", "OslerTestSupport"],
             swiftSettings: strict),
         .testTarget(
             name: "OslerFormatsTests", dependencies: ["OslerFormats", "OslerTestSupport"],
@@ -126,5 +144,5 @@ let package = Package(
             dependencies: ["osler", "OslerTracking", "OslerFormats", "OslerTestSupport"],
             swiftSettings: strict),
     ],
-    cLanguageStandard: .c2x
+    cLanguageStandard: .c2x, cxxLanguageStandard: .cxx17
 )

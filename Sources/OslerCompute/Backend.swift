@@ -15,6 +15,8 @@
 package protocol Backend: AnyObject, Sendable {
     var name: String { get }
     var precision: Precision { get }
+    /// Whether a tensor's address is one that the host may read: false for cards.
+    var usesHostMemory: Bool { get }
 
     // MARK: Memory
 
@@ -149,6 +151,8 @@ package protocol Backend: AnyObject, Sendable {
 }
 
 extension Backend {
+    package var usesHostMemory: Bool { true }
+
     /// One multiplication alone.
     package func multiply(
         _ products: [Product], adding addend: Tensor?, bias: Tensor?, into output: Tensor

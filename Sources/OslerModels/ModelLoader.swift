@@ -12,14 +12,18 @@ package struct ModelLoader {
     let quantization: WeightQuantization
     /// Called with bytes done and bytes in all.
     let progress: (Int, Int) -> Void
-    /// Quantizes in host memory.
+    /// Quantizes in host memory, which is this one's.
     private let pool: ThreadPool
+    private let host: any Backend
 
     package init(
         _ files: ModelFiles, backend: any Backend, quantization: WeightQuantization = .none,
         progress: @escaping (Int, Int) -> Void = { _, _ in }
     ) throws {
-        pool = try backend.cpu?.pool ?? ThreadPool(threads: 1)
+        let threads = backend.usesHostMemory ? 1 : ThreadPool.availableCores
+        pool = try backend.cpu?.pool ?? ThreadPool(threads: threads)
+        host =
+            backend.usesHostMemory ? backend : ReferenceBackend(precision: backend.precision)
         (self.files, self.backend, self.quantization) = (files, backend, quantization)
         self.progress = progress
     }
@@ -62,10 +66,11 @@ package struct ModelLoader {
         case .gguf(let stored, let file): return try weight(stored, in: file, name)
         case .dense(let stored):
             if shape.count == 1 { return .dense(try vector(try stored.floats(), shape)) }
-            let dense = try stored.denseWeight(backend: backend)
-            guard quantizes(name) else { return .dense(dense) }
+            guard quantizes(name) else {
+                return .dense(try stored.denseWeight(backend: backend))
+            }
             defer { stored.release() }
-            return .nf4(try quantized(dense))
+            return .nf4(try quantized(try stored.denseWeight(backend: host)))
         }
     }
 
@@ -86,15 +91,18 @@ package struct ModelLoader {
                 try vector(isQuantized ? values.map(FloatConversion.rounded) : values, shape))
         }
         let keepsFloat32 = !isQuantized && backend.precision == .float32
-        let dense = try backend.tensor(values, keepsFloat32 ? .float32 : .bfloat16, shape)
-        return quantizes(name) ? .nf4(try quantized(dense)) : .dense(dense)
+        let type: DType = keepsFloat32 ? .float32 : .bfloat16
+        return quantizes(name)
+            ? .nf4(try quantized(try host.tensor(values, type, shape)))
+            : .dense(try backend.tensor(values, type, shape))
     }
 
     private func quantized(_ dense: Tensor) throws -> NF4Matrix {
         guard case .nf4(let doubleQuantized) = quantization else {
             preconditionFailure("nothing to quantize to")
         }
-        return try NF4.quantize(dense, doubleQuantized: doubleQuantized, on: pool)
+        let matrix = try NF4.quantize(dense, doubleQuantized: doubleQuantized, on: pool)
+        return backend.usesHostMemory ? matrix : try matrix.copied(to: backend)
     }
 
     private func quantizes(_ name: String) -> Bool {
@@ -105,5 +113,25 @@ package struct ModelLoader {
         let tensor = try backend.tensor(.float32, shape)
         backend.write(values, to: tensor)
         return tensor
+    }
+}
+
+extension NF4Matrix {
+    /// From host memory to that of a backend.
+    fileprivate func copied(to backend: any Backend) throws -> NF4Matrix {
+        func copied(_ tensor: Tensor) throws -> Tensor {
+            let copy = try backend.tensor(tensor.dtype, tensor.shape)
+            backend.write(
+                UnsafeRawBufferPointer(start: tensor.address, count: tensor.byteCount), to: copy)
+            return copy
+        }
+        return NF4Matrix(
+            rows: rows, columns: columns, blockSize: blockSize, codes: try copied(codes),
+            absmax: try copied(absmax),
+            nested: try nested.map {
+                Nested(
+                    absmax: try copied($0.absmax), table: try copied($0.table), offset: $0.offset,
+                    blockSize: $0.blockSize)
+            })
     }
 }

@@ -58,6 +58,8 @@ package struct SFTConfiguration: Sendable {
     package var runName: String?
     /// Where TensorBoard's files go; nil: `runs/DATE_HOST` in the output folder.
     package var loggingDirectory: String?
+    /// Where the run computes.
+    package var device = ComputeDevice.auto
     /// nil: one a core.
     package var threads: Int?
     /// Keys that were given and change nothing here.
@@ -120,9 +122,12 @@ extension SFTConfiguration {
             }
         }
         try readQuantization(&reader)
-        if let device = try reader.string("device"), !["auto", "cpu"].contains(device) {
-            throw reader.error(
-                "device", "\"\(device)\" is not available in this build", remedy: "use cpu or auto")
+        if let text = try reader.string("device") {
+            guard let named = ComputeDevice(text) else {
+                throw reader.error(
+                    "device", "\"\(text)\" is no device", remedy: "use auto, cpu, cuda or cuda:1")
+            }
+            device = named
         }
         threads = try reader.integer("threads", "num_threads")
     }

@@ -120,7 +120,7 @@ struct BenchTrain: ParsableCommand {
         console.write("\(description), \(cpu.name), \(cpu.pool.threads) threads")
         console.write(plan.table)
         try plan.checkFits(
-            limit: limit.map { ($0, "--max-memory") },
+            limit: limit.map { ($0, "--max-memory") }, on: cpu,
             remedy: "lower --batch, --rows or --layers, or use --nf4 or --checkpointing auto")
         let begin = monotonicSeconds()
         let model = try console.step("Making the weights") {
@@ -217,7 +217,8 @@ struct BenchTrain: ParsableCommand {
         case .off: return try plan(.none)
         case .auto:
             return try MemoryPlan.leastRecomputed(
-                blocks: configuration.layers, budget: limit ?? MemoryPlan.defaultBudget ?? 0, plan)
+                blocks: configuration.layers,
+                budget: limit ?? MemoryPlan.defaultBudget(on: backend) ?? 0, plan)
         }
     }
 

@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import OslerCompute
 internal import OslerFormats
 internal import OslerTraining
 internal import Yams
@@ -12,6 +13,9 @@ struct ConfigurationArguments: ParsableArguments {
         help: ArgumentHelp(
             "Values that replace the file's: max_steps=10 split.seed=1", valueName: "key=value"))
     var overrides: [String] = []
+
+    @Option(help: "Where to compute: auto (a GPU if one can be used), cpu, cuda or cuda:1.")
+    var device: ComputeDevice?
 
     @Option(help: "Use this many threads (default: one a core).")
     var threads: Int?
@@ -41,6 +45,7 @@ struct ConfigurationArguments: ParsableArguments {
 
     func load(_ recipe: JSON.Object) throws -> SFTConfiguration {
         var configuration = try SFTConfiguration(recipe, file: file)
+        configuration.device = device ?? configuration.device
         configuration.threads = threads ?? configuration.threads
         return configuration
     }

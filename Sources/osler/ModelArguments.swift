@@ -22,6 +22,9 @@ struct ModelArguments: ParsableArguments {
         help: "Quantize the layers to NF4, as in QLoRA training.")
     var loadIn4bit = false
 
+    @Option(help: "Where to compute: auto (a GPU if one can be used), cpu, cuda or cuda:1.")
+    var device: ComputeDevice = .auto
+
     @Option(help: "Use this many threads (default: one a core).")
     var threads: Int?
 
@@ -58,7 +61,8 @@ struct ModelArguments: ParsableArguments {
     ///
     /// - Parameter positions: the longest sequence that will be run.
     func load(_ files: ModelFiles, positions: Int, _ console: Console) throws -> CausalLM {
-        let backend = try CPUBackend(precision: dtype.precision, threads: threads)
+        let backend = try device.backend(
+            precision: dtype.precision, threads: threads, note: console.note)
         let quantizes = loadIn4bit && !files.isPrequantized
         defer { console.endProgress() }
         let model = try ModelLoader(

@@ -17,7 +17,7 @@ struct Osler: ParsableCommand {
         subcommands: [
             Train.self, PreflightCommand.self, PlanCommand.self, Generate.self, Chat.self,
             Score.self, Evaluate.self, Merge.self, Quantize.self, Tokenize.self, Render.self,
-            Split.self,
-            Inspect.self, ReportCommand.self, Download.self, Cache.self, Bench.self,
+            Split.self, Inspect.self, ReportCommand.self, Download.self, Cache.self, Bench.self,
+            Doctor.self,
         ])
 }

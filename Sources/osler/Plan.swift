@@ -18,8 +18,8 @@ struct PlanCommand: ParsableCommand {
     func run() throws {
         let console = Console(quiet: false)
         let configuration = try arguments.load()
+        let backend = try configuration.makeBackend(console)
         let job = try arguments.open(configuration, console)
-        let backend = try CPUBackend.make(configuration)
         let plan = try job.plan(on: backend)
         console.print(json ? plan.json.serialized(indent: 2) : plan.table)
     }

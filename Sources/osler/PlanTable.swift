@@ -23,49 +23,49 @@ extension MemoryPlan {
                 ]))
     }
 
-    /// - Throws: when the machine has less memory left than the plan needs, or `max_memory` is less.
-    func checkFits(_ configuration: SFTConfiguration) throws {
+    /// - Throws: when the device has less memory left than the plan needs, or `max_memory` is less.
+    func checkFits(_ configuration: SFTConfiguration, on backend: any Backend) throws {
         try checkFits(
-            limit: configuration.maximumMemory.map { ($0, "max_memory") },
+            limit: configuration.maximumMemory.map { ($0, "max_memory") }, on: backend,
             remedy:
                 "lower per_device_train_batch_size or max_length, or use load_in_4bit (osler plan shows what takes it)"
         )
     }
 
     /// - Parameter limit: what is allowed at most, and the field that says so.
-    /// - Throws: when the plan needs more than that, or than the machine has left.
-    func checkFits(limit: (bytes: Int, field: String)?, remedy: String) throws {
+    /// - Throws: when the plan needs more than that, or than the device has left.
+    func checkFits(
+        limit: (bytes: Int, field: String)?, on backend: any Backend, remedy: String
+    ) throws {
         if let limit, total > limit.bytes {
             throw InputError(
                 "the run needs \(total.mebibytes), \(limit.bytes.mebibytes) are allowed",
                 field: limit.field, remedy: "raise it; or \(remedy)")
         }
-        guard let available = ProcessStatus.availableBytes, total > available else { return }
+        guard let available = backend.availableBytes, total > available else { return }
+        let place = backend.cuda?.card.name ?? "this machine"
         throw InputError(
-            "the run needs \(total.mebibytes), this machine has \(available.mebibytes) left",
+            "the run needs \(total.mebibytes), \(place) has \(available.mebibytes) left",
             field: "memory", remedy: remedy)
     }
 
-    /// What a run may take of the memory that the machine has left: four fifths.
-    static var defaultBudget: Int? { ProcessStatus.availableBytes.map { $0 / 5 * 4 } }
+    /// What a run may take of the memory that the device has left: four fifths.
+    static func defaultBudget(on backend: any Backend) -> Int? {
+        backend.availableBytes.map { $0 / 5 * 4 }
+    }
 }
 
 extension TrainingJob {
-    /// The plan on this machine. What is left open about recomputation is decided by `max_memory`, or by what the
-    /// machine has left.
-    func plan(on backend: CPUBackend) throws -> MemoryPlan {
+    /// The plan on this device. What is left open about recomputation is decided by `max_memory`, or by what the
+    /// device has left.
+    func plan(on backend: any Backend) throws -> MemoryPlan {
         try plan(
             backend: backend, backendScratch: try backend.scratchBytes(self),
-            budget: configuration.maximumMemory ?? MemoryPlan.defaultBudget)
+            budget: configuration.maximumMemory ?? MemoryPlan.defaultBudget(on: backend))
     }
 }
 
 extension CPUBackend {
-    /// Scratch of the kernels for the run's largest batches.
-    func scratchBytes(_ job: TrainingJob) throws -> Int {
-        scratchBytes(job.files.configuration, sequences: try job.largestSequences())
-    }
-
     /// Attention's scratch, and the packed operands of products.
     func scratchBytes(_ model: ModelConfiguration, sequences: [SequenceTable]) -> Int {
         let attention = sequences.map {
@@ -74,10 +74,5 @@ extension CPUBackend {
                 width: model.headWidth, training: true)
         }
         return (attention.max() ?? 0) + productScratchBound
-    }
-
-    /// The CPU as the configuration asks for it.
-    static func make(_ configuration: SFTConfiguration) throws -> CPUBackend {
-        try CPUBackend(precision: configuration.precision, threads: configuration.threads)
     }
 }

@@ -44,25 +44,26 @@ struct Train: ParsableCommand {
         for key in configuration.withoutEffect {
             console.note("\(key) has no effect here and is ignored")
         }
+        let backend = try configuration.makeBackend(console)
         let job = try arguments.open(configuration, console)
         // Bad questions are told before hours of training.
         let tasks = try TrainedEvaluation(job)
         let report = try job.preflight()
         if !console.quiet { console.write(report.text(colour: console.usesColor)) }
         try report.check()
-        let cpu = try CPUBackend.make(configuration)
         let profiler =
-            profile || Profile.isWantedByEnvironment ? ProfilingBackend(cpu) : nil
-        let plan = try job.plan(on: cpu)
+            profile || Profile.isWantedByEnvironment ? ProfilingBackend(backend) : nil
+        let plan = try job.plan(on: backend)
+        if let card = backend.cuda?.card { console.write("computes on \(card.name)") }
         console.write(plan.table)
-        try plan.checkFits(configuration)
+        try plan.checkFits(configuration, on: backend)
         let display = TrainingDisplay(console)
         let recorder = try RunRecorder(job, recipe, report, plan)
         let trackers = try RunTrackers(configuration, recipe, display, recorder, console)
         defer { recorder.writeReport(console) }
         try trackers.following {
             let trainer = try job.makeTrainer(
-                backend: profiler ?? cpu,
+                backend: profiler ?? backend,
                 loading: { console.progress("Loading the model", $0, $1) },
                 report: trackers.receive)
             console.endProgress()
@@ -88,16 +89,22 @@ struct Train: ParsableCommand {
         }
         guard let summary = try trainer.train(shouldStop: { stop.isRequested }) else {
             console.write("continue with: osler train \(arguments.file) --resume")
-            if json { console.print(self.json(nil, display, plan, profiler).serialized()) }
+            if json {
+                console.print(
+                    self.json(nil, display, plan, profiler, trainer.adapterBackend).serialized())
+            }
             throw ExitCode(130)
         }
         let folder = try job.saveAdapter(trainer)
         try recorder.complete(console)
         let tables = try tasks?.run(trainer, adapter: folder, console, stop)
-        if json { return console.print(self.json(summary, display, plan, profiler).serialized()) }
+        if json {
+            return console.print(
+                self.json(summary, display, plan, profiler, trainer.adapterBackend).serialized())
+        }
         for line in summaryLines(summary, trainer, before) { console.print(line) }
         console.write(
-            "memory: planned \(plan.total.mebibytes), peak measured \(ProcessStatus.peakResidentBytes.mebibytes)"
+            "memory: planned \(plan.total.mebibytes), peak measured \(trainer.adapterBackend.mostHeldBytes.mebibytes)"
         )
         console.write("adapter: \(folder)")
         for table in tables ?? [] { console.write(table) }
@@ -106,7 +113,7 @@ struct Train: ParsableCommand {
     /// - Parameter summary: nil when the run was stopped.
     private func json(
         _ summary: JSON.Object?, _ display: TrainingDisplay, _ plan: MemoryPlan,
-        _ profiler: ProfilingBackend?
+        _ profiler: ProfilingBackend?, _ backend: any Backend
     ) -> JSON {
         let steps = display.steps.map { step in
             JSON.object([
@@ -119,7 +126,7 @@ struct Train: ParsableCommand {
         var object: JSON.Object = ["steps": .array(steps)]
         if let summary { object["summary"] = .object(summary) }
         object["planned_bytes"] = .integer(plan.total)
-        object["peak_bytes"] = .integer(ProcessStatus.peakResidentBytes)
+        object["peak_bytes"] = .integer(backend.mostHeldBytes)
         if let profiler { object["profile"] = profiler.profile.json }
         return .object(object)
     }

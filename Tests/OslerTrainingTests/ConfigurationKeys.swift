@@ -63,7 +63,9 @@ extension ConfigurationKey {
         Self(
             "dtype", "torch_dtype", kind: .text, value: "float32",
             lands: ["precision": "float32"], refused: ["float16"]),
-        Self("device", kind: .text, value: "cpu", lands: [:], refused: ["tpu"]),
+        Self(
+            "device", kind: .text, value: "cuda", lands: ["device": "cuda:0"],
+            refused: ["tpu", "cuda:", "cuda:-1", "cuda:one", "cuda:01"]),
         Self("threads", "num_threads", kind: .whole, value: 3, lands: ["threads": "3"]),
         Self(
             "load_in_4bit", kind: .flag, value: true,

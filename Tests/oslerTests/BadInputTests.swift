@@ -34,7 +34,10 @@ import Testing
             name: "no such layer", expected: ["target_modules", "q_proj"],
             arguments: ["target_modules=[q_prj]"]),
         Case(name: "fp16", expected: ["fp16", "bf16"], arguments: ["fp16=true"]),
-        Case(name: "other device", expected: ["device", "cuda"], arguments: ["device=cuda"]),
+        Case(name: "unknown device", expected: ["device", "cuda"], arguments: ["device=tpu"]),
+        Case(
+            name: "GPU that isn't there", expected: ["device", "cuda:99 can't be used"],
+            arguments: ["device=cuda:99"]),
         Case(
             name: "unwritable folder", expected: ["/dev/null"],
             arguments: ["output_dir=/dev/null/out"]),

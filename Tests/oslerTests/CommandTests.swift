@@ -171,7 +171,7 @@ import Testing
         [], ["train"], ["preflight"], ["plan"], ["generate"], ["chat"], ["score"], ["merge"],
         ["quantize"],
         ["tokenize"], ["render"], ["split"], ["inspect"],
-        ["bench"], ["bench", "train"],
+        ["bench"], ["bench", "train"], ["doctor"],
     ])
     func `help has an example`(command: [String]) throws {
         let outcome = try osler(command + ["--help"])

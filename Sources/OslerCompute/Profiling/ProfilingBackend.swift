@@ -3,8 +3,8 @@ internal import Synchronization
 /// Another backend, with every operation measured: calls, seconds, needed flops and bytes.
 ///
 /// It costs two readings of the clock and one of a table an operation, below a microsecond. The time of an operation is
-/// that of its call: right for backends that compute in the call, as the CPU's; one that only queues work there shows it
-/// at `synchronize` and `read`.
+/// that of its call, and for a card, which only queues work there, that until the card is done with it: a profile shows
+/// what each operation takes alone, at the price of the host's and the card's work not overlapping.
 package final class ProfilingBackend: Backend {
     /// The one that computes.
     package let base: any Backend
@@ -26,6 +26,7 @@ package final class ProfilingBackend: Backend {
 
     package var name: String { base.name }
     package var precision: Precision { base.precision }
+    package var usesHostMemory: Bool { base.usesHostMemory }
 
     /// Forgets what was measured and begins now.
     package func restart() {
@@ -60,7 +61,10 @@ package final class ProfilingBackend: Backend {
                     .count(seconds: seconds, cost)
             }
         }
-        return try body()
+        let result = try body()
+        // A failure stays with the card, which throws it again where the caller looks.
+        if !base.usesHostMemory { try? base.synchronize() }
+        return result
     }
 }
 

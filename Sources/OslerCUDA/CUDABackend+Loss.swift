@@ -1,0 +1,66 @@
+package import OslerCompute
+
+extension CUDABackend {
+    /// Rows whose logits exist at a time: 256 MiB of them, and enough to fill the card's products.
+    private static func chunkRows(rows: Int, vocabulary: Int) -> Int {
+        min(rows, max(128, (256 << 20) / (4 * max(vocabulary, 1))))
+    }
+
+    /// float32 logits of a chunk and, in bfloat16, their gradient beside them, at the alignment that
+    /// products like.
+    private func layout(rows: Int, vocabulary: Int) -> (gradientOffset: Int, byteCount: Int) {
+        let count = Self.chunkRows(rows: rows, vocabulary: vocabulary) * vocabulary
+        if precision == .float32 { return (0, 4 * count) }
+        let offset = (4 * count + 255) / 256 * 256
+        return (offset, offset + 2 * count)
+    }
+
+    package func linearCrossEntropyWorkspace(rows: Int, width: Int, vocabulary: Int) -> Int {
+        layout(rows: rows, vocabulary: vocabulary).byteCount
+    }
+
+    package func linearCrossEntropy(
+        hidden: Tensor, head: FrozenMatrix, targets: Tensor, loss: LossKind, scale: Float,
+        logProbabilities: Tensor, entropies: Tensor, isTop: Tensor, gradient: Tensor?,
+        workspace: Tensor
+    ) {
+        let (rows, width, vocabulary) = (hidden.rowCount, hidden.columns, head.rows)
+        precondition(head.columns == width, "head [\(vocabulary), \(head.columns)] on \(width)")
+        precondition(targets.count == rows && targets.dtype == .int32, "targets \(targets.shape)")
+        precondition(
+            [logProbabilities, entropies, isTop].allSatisfy {
+                $0.count == rows && $0.dtype == .float32
+            })
+        precondition(gradient == nil || gradient?.shape == hidden.shape)
+        precondition(gradient == nil || gradient?.dtype == .float32)
+        let layout = layout(rows: rows, vocabulary: vocabulary)
+        precondition(
+            workspace.byteCount >= layout.byteCount, "workspace of \(workspace.byteCount) bytes")
+
+        let chunk = Self.chunkRows(rows: rows, vocabulary: vocabulary)
+        for start in stride(from: 0, to: rows, by: max(chunk, 1)) {
+            let range = start..<min(start + chunk, rows)
+            let shape = [range.count, vocabulary]
+            let logits = Tensor(
+                storage: workspace.storage, byteOffset: workspace.byteOffset, dtype: .float32,
+                shape: shape)
+            multiply([.forward(hidden.rows(range), head)], adding: nil, bias: nil, into: logits)
+            let slope = gradient.map { _ in
+                Tensor(
+                    storage: workspace.storage,
+                    byteOffset: workspace.byteOffset + layout.gradientOffset,
+                    dtype: precision.activationType, shape: shape)
+            }
+            launch(
+                "cross_entropy", grid: Grid(range.count), block: 512, logits, targets.rows(range),
+                Int32(vocabulary), Int32(loss == .dft ? 1 : 0), logProbabilities.rows(range),
+                entropies.rows(range), isTop.rows(range), slope,
+                slope?.kernelType ?? 0)
+            if let gradient, let slope {
+                multiply(
+                    [.backward(slope, head, scale: scale)], adding: nil, bias: nil,
+                    into: gradient.rows(range))
+            }
+        }
+    }
+}

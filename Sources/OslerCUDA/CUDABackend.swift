@@ -1,0 +1,126 @@
+// The CUDA backend, host side. For the one who writes an operation's wrapper:
+//
+// - A wrapper checks shapes and types with `precondition`, then calls
+//   `launch("name", grid: Grid(x, y), block: 256, shared: bytes, arguments...)`: it queues the kernel
+//   `osler_name`, whose file is found by its REGISTER line, compiled when first asked for and kept.
+//   Tensors pass as pointers (an optional one as 0), integers as Int32 (`int`) or Int64
+//   (`long long`), floats as Float. `tensor.kernelType` is the element type as kernels know it.
+// - Nothing throws: the first failure is kept, later calls do nothing, `synchronize` and `read` throw.
+// - Scratch comes from `scratch(.slot, byteCount)`, which grows and is kept. A slot belongs to one
+//   operation at a time; what it held before is gone.
+// - Memory operations are in CUDABackend+Memory.swift, products in +Products.swift.
+internal import CCUDA
+internal import Synchronization
+package import OslerCompute
+
+/// The backend of an NVIDIA card: kernels compiled at run time, products by cuBLASLt, one stream.
+///
+/// Storage's base is an address of the card. One thread at a time may call it.
+/// `@unchecked Sendable`: as with every backend, one caller at a time; memory is freed from any
+/// thread by `Device`, which is constant.
+package final class CUDABackend: Backend, @unchecked Sendable {
+    package let precision: Precision
+    let device: Device
+    let kernels: KernelLibrary
+    let cublasLt: CublasLtHandle
+    /// The first failure; nothing is done after it.
+    private(set) var failure: CUDAError?
+    var scratchBuffers: [ScratchSlot: Tensor] = [:]
+    /// Of `CUDABackend+Sequences.swift`.
+    var keptTiles: [AttentionTiles] = []
+    /// Of `CUDABackend+Optimizer.swift`: the values of 8-bit states.
+    var dynamicMaps: Tensor?
+    let staging: StagingRing
+
+    /// - Throws: `CUDAError` when a library is missing, or the card can't be used.
+    package init(
+        precision: Precision, device index: Int = 0, search: LibrarySearch = .standard,
+        sources: KernelSources = .embedded
+    ) throws(CUDAError) {
+        let driver = try search.driver()
+        let major = driver.version / 1000
+        let nvrtc = try search.nvrtc(driverMajor: major)
+        let lt = try search.cublasLt(driverMajor: major)
+        let count = try driver.devices().count
+        guard index >= 0, index < count else {
+            throw Self.missing(index, of: count)
+        }
+        let device = try Device(driver, index: index)
+        guard device.description.architecture >= Self.oldestArchitecture else {
+            let found = device.description
+            throw CUDAError(
+                call: "cuDeviceGetAttribute",
+                problem: "\(found.name) has compute capability \(found.architecture / 10)."
+                    + "\(found.architecture % 10)",
+                remedy: "use a card of 8.0 (Ampere) or newer, or device: cpu")
+        }
+        self.precision = precision
+        self.device = device
+        kernels = KernelLibrary(
+            on: device,
+            compiler: KernelCompiler(
+                nvrtc: nvrtc, cache: .standard(search.environment)), sources: sources)
+        cublasLt = try CublasLtHandle(lt, on: device)
+        staging = try StagingRing(on: device)
+    }
+
+    private static func missing(_ index: Int, of count: Int) -> CUDAError {
+        let (problem, remedy) =
+            switch count {
+            case 0:
+                (
+                    "there is no GPU",
+                    "check that nvidia-smi lists one and that CUDA_VISIBLE_DEVICES doesn't hide it"
+                )
+            case 1: ("there is one GPU", "ask for cuda:0")
+            default: ("there are \(count) GPUs", "ask for cuda:0 to cuda:\(count - 1)")
+            }
+        return CUDAError(call: "cuDeviceGet(\(index))", problem: problem, remedy: remedy)
+    }
+
+    /// bfloat16 products and asynchronous copies begin with compute capability 8.0.
+    package static let oldestArchitecture = 80
+
+    package var name: String { "cuda-sm\(device.description.architecture)" }
+    package var card: DeviceDescription { device.description }
+    package var usesHostMemory: Bool { false }
+
+    /// Bytes that the card could still give.
+    package func freeBytes() throws -> Int { try device.freeBytes() }
+    /// The most bytes that this process has held on the card, beside the driver's own.
+    package var peakBytes: Int { device.held.withLock { $0.peak } }
+
+    /// The most scratch that operations on `tokens` tokens take: operands of products in their type,
+    /// the largest weight decoded, float32 sums, cuBLASLt's workspace, and attention's row sums.
+    ///
+    /// - Parameters:
+    ///   - widest: the longest row of an activation.
+    ///   - largestWeight: values in the largest matrix of a layer.
+    package func scratchBound(tokens: Int, widest: Int, largestWeight: Int, heads: Int) -> Int {
+        let width = precision.activationType.byteWidth
+        return 4 * tokens * widest * width + 2 * largestWeight * width
+            + 4 * widest * Self.accumulatedRows(columns: widest) + CublasLtHandle.workspaceBytes
+            + 4 * tokens * heads
+    }
+
+    /// Runs `body` with the card's context current, unless something failed before.
+    func perform(_ body: () throws(CUDAError) -> Void) {
+        guard failure == nil else { return }
+        do {
+            try device.activate()
+            try body()
+        } catch {
+            failure = error
+        }
+    }
+
+    /// - Throws: the first failure.
+    func checkHealth() throws(CUDAError) {
+        if let failure { throw failure }
+    }
+
+    package func synchronize() throws {
+        perform { () throws(CUDAError) in try device.synchronize() }
+        try checkHealth()
+    }
+}
