@@ -47,7 +47,9 @@ package struct ModelCard: Sendable {
         }
         lines += ["library_name: peft", "pipeline_tag: text-generation", "tags:"]
         lines += tags.map { "- " + Self.quoted($0) }
-        let datasets = dataNames.compactMap(Self.hubID)
+        let named = (record["datasets"]?.array ?? []).compactMap(\.string) + dataNames
+        var datasets: [String] = []
+        for id in named.compactMap(Self.hubID) where !datasets.contains(id) { datasets.append(id) }
         if datasets.isEmpty {
             lines.append("# datasets: [ORGANISATION/NAME], where the data is on the Hub")
         } else {

@@ -35,6 +35,9 @@ final class RunRecorder: Reporter {
         object["quantization"] = .string(quantization)
         object["data"] = .array(
             try files.filter(FileSystem.isFile).map { try Self.file($0, isHashed: true) })
+        object["datasets"] = .array(
+            [configuration.dataset, configuration.evalDataset].compactMap { $0 }
+                .compactMap { HubName($0)?.id }.map(JSON.string))
         object["seed"] = .integer(Int(clamping: configuration.training.seed))
         object["preflight"] = Self.withoutRecords(preflight.json)
         object["memory_plan"] = plan.json

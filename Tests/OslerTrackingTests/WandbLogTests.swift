@@ -63,6 +63,26 @@ import Testing
         #expect(WandbLog.records(try FileSystem.read(path)) == records)
     }
 
+    /// LevelDB's rule: room for a header alone takes an empty first piece, less is filled with zeros.
+    @Test(arguments: 0...9)
+    func `a block's last bytes are used as LevelDB does`(left: Int) throws {
+        let folder = try TemporaryFolder()
+        let path = folder.path + "/run.wandb"
+        let first = [UInt8](repeating: 1, count: WandbLog.blockSize - 7 - 7 - left)
+        let writer = try WandbLogWriter(path)
+        try writer.append(first)
+        try writer.append([2, 3, 4])
+        let bytes = try FileSystem.read(path)
+        let rest = bytes[(WandbLog.blockSize - left)..<WandbLog.blockSize]
+        if left < 7 {
+            #expect(rest.allSatisfy { $0 == 0 })
+        } else {
+            let piece = WandbLog.Piece.first.rawValue
+            #expect(rest.dropFirst(4).prefix(3) == [UInt8(left - 7), 0, piece])
+        }
+        #expect(WandbLog.records(bytes) == [first, [2, 3, 4]])
+    }
+
     @Test func `what stands before damage is kept`() throws {
         let real = try Self.real()
         let whole = WandbLog.records(real)
