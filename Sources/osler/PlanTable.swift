@@ -1,3 +1,4 @@
+internal import OslerCUDA
 internal import OslerCompute
 internal import OslerFormats
 internal import OslerModels

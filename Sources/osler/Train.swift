@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import OslerCUDA
 internal import OslerCompute
 internal import OslerData
 internal import OslerFormats

@@ -134,7 +134,8 @@ import Testing
         let log = try log(folder, "x")
         #expect(try evaluator.run(Tiny.items(1), usesAdapters: true, log: log))
         let record = try #require(log.records.values.first)
-        #expect(record["thinking_ended"] == false && record["thinking_tokens"] == 0)
+        #expect(
+            record["thinking_ended"] == false && record["thinking_tokens"] == 0, "\(record)")
     }
 
     @Test func `reasoning and response are measured apart`() throws {
