@@ -12,14 +12,17 @@ internal import OslerTraining
 final class RunRecorder: Reporter {
     private let job: TrainingJob
     private let path: String
+    /// Whose memory is recorded.
+    private let backend: any Backend
     private var object: JSON.Object = [:]
     private var error: String?
 
     /// - Parameter recipe: the keys that were given.
     init(
-        _ job: TrainingJob, _ recipe: JSON.Object, _ preflight: PreflightReport, _ plan: MemoryPlan
+        _ job: TrainingJob, _ recipe: JSON.Object, _ preflight: PreflightReport,
+        _ plan: MemoryPlan, on backend: any Backend
     ) throws {
-        self.job = job
+        (self.job, self.backend) = (job, backend)
         let configuration = job.configuration
         path = FileSystem.join(configuration.outputDirectory, RunFiles.recordName)
         let files = job.inputs.dataset + (job.inputs.evalDataset ?? [])
@@ -115,7 +118,7 @@ final class RunRecorder: Reporter {
             object["status"] = code == 0 ? "finished" : code == 130 ? "stopped" : "failed"
             if let error { object["error"] = .string(error) }
             object["ended"] = .string(WallClock.now.iso8601)
-            object["peak_bytes"] = .integer(ProcessStatus.peakResidentBytes)
+            object["peak_bytes"] = .integer(backend.mostHeldBytes)
             if object["train_rows"] != nil { try write() }
         case .step, .logged, .evaluating, .saved, .interrupted, .printed: break
         }

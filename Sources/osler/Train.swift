@@ -59,7 +59,7 @@ struct Train: ParsableCommand {
         console.write(plan.table)
         try plan.checkFits(configuration, on: backend)
         let display = TrainingDisplay(console)
-        let recorder = try RunRecorder(job, recipe, report, plan)
+        let recorder = try RunRecorder(job, recipe, report, plan, on: backend)
         let trackers = try RunTrackers(configuration, recipe, display, recorder, console)
         defer { recorder.writeReport(console) }
         try trackers.following {
