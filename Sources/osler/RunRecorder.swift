@@ -118,7 +118,9 @@ final class RunRecorder: Reporter {
             object["status"] = code == 0 ? "finished" : code == 130 ? "stopped" : "failed"
             if let error { object["error"] = .string(error) }
             object["ended"] = .string(WallClock.now.iso8601)
-            object["peak_bytes"] = .integer(backend.mostHeldBytes)
+            if object["peak_bytes"] == nil {
+                object["peak_bytes"] = .integer(backend.mostHeldBytes)
+            }
             if object["train_rows"] != nil { try write() }
         case .step, .logged, .evaluating, .saved, .interrupted, .printed: break
         }
@@ -134,7 +136,8 @@ final class RunRecorder: Reporter {
     }
 
     /// Hashes the base model and the adapter, once the adapter is saved.
-    func complete(_ console: Console) throws {
+    func complete(peakBytes: Int, _ console: Console) throws {
+        object["peak_bytes"] = .integer(peakBytes)
         let paths = baseFiles
         let total = paths.reduce(0) { $0 + (FileSystem.size($1) ?? 0) }
         var done = 0

@@ -91,30 +91,32 @@ struct Train: ParsableCommand {
         guard let summary = try trainer.train(shouldStop: { stop.isRequested }) else {
             console.write("continue with: osler train \(arguments.file) --resume")
             if json {
-                console.print(
-                    self.json(nil, display, plan, profiler, trainer.adapterBackend).serialized())
+                let peak = trainer.adapterBackend.mostHeldBytes
+                console.print(self.json(nil, display, plan, profiler, peak).serialized())
             }
             throw ExitCode(130)
         }
         let folder = try job.saveAdapter(trainer)
-        try recorder.complete(console)
+        // What hashing and questions take is not in the plan.
+        let peak = trainer.adapterBackend.mostHeldBytes
+        if !json {
+            for line in summaryLines(summary, trainer, before) { console.print(line) }
+            console.write(
+                "memory: planned \(plan.total.mebibytes), peak measured \(peak.mebibytes)")
+            console.write("adapter: \(folder)")
+        }
+        try recorder.complete(peakBytes: peak, console)
         let tables = try tasks?.run(trainer, adapter: folder, console, stop)
         if json {
-            return console.print(
-                self.json(summary, display, plan, profiler, trainer.adapterBackend).serialized())
+            return console.print(self.json(summary, display, plan, profiler, peak).serialized())
         }
-        for line in summaryLines(summary, trainer, before) { console.print(line) }
-        console.write(
-            "memory: planned \(plan.total.mebibytes), peak measured \(trainer.adapterBackend.mostHeldBytes.mebibytes)"
-        )
-        console.write("adapter: \(folder)")
         for table in tables ?? [] { console.write(table) }
     }
 
     /// - Parameter summary: nil when the run was stopped.
     private func json(
         _ summary: JSON.Object?, _ display: TrainingDisplay, _ plan: MemoryPlan,
-        _ profiler: ProfilingBackend?, _ backend: any Backend
+        _ profiler: ProfilingBackend?, _ peakBytes: Int
     ) -> JSON {
         let steps = display.steps.map { step in
             JSON.object([
@@ -127,7 +129,7 @@ struct Train: ParsableCommand {
         var object: JSON.Object = ["steps": .array(steps)]
         if let summary { object["summary"] = .object(summary) }
         object["planned_bytes"] = .integer(plan.total)
-        object["peak_bytes"] = .integer(backend.mostHeldBytes)
+        object["peak_bytes"] = .integer(peakBytes)
         if let profiler { object["profile"] = profiler.profile.json }
         return .object(object)
     }

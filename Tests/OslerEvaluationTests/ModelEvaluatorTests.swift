@@ -100,7 +100,6 @@ import Testing
     @Test func `reasoning beyond the budget is ended`() throws {
         let (tiny, folder) = (try Tiny(), try TemporaryFolder())
         let close = tiny.chat.tokenizer.encode("\n</think>\n\n")
-        // The tiny model never closes its reasoning; the system prompt makes the template's text open it.
         let evaluator = tiny.evaluator(
             settings {
                 $0.maxNewTokens = 4 + close.count + 5
@@ -130,12 +129,23 @@ import Testing
                 stop: [], sampling: .greedy)
             #expect(Array(ids[(3 + close.count)...]) == rest.ids)
         }
-        // A model that doesn't reason isn't disturbed.
-        let log = try log(folder, "x")
-        #expect(try evaluator.run(Tiny.items(1), usesAdapters: true, log: log))
-        let record = try #require(log.records.values.first)
-        #expect(
-            record["thinking_ended"] == false && record["thinking_tokens"] == 0, "\(record)")
+        // The tiny model opens its reasoning, and doesn't close it by itself.
+        let ended = try log(folder, "x")
+        #expect(try evaluator.run(Tiny.items(1), usesAdapters: true, log: ended))
+        let record = try #require(ended.records.values.first)
+        let output = try #require(record["output"]?.string)
+        #expect(record["thinking_ended"] == true)
+        // What is forced begins with a line feed, which still counts.
+        #expect(record["thinking_tokens"] == 5, "\(record)")
+        let (reasoning, rest) = try #require(output.cut(at: "\n</think>\n\n"))
+        #expect(!rest.contains("</think>"))
+        // Up to there it is what the model says without a budget.
+        let free = try log(folder, "y")
+        let unlimited = tiny.evaluator(settings { $0.maxNewTokens = 4 + close.count + 5 })
+        #expect(try unlimited.run(Tiny.items(1), usesAdapters: true, log: free))
+        let whole = try #require(free.records.values.first)
+        #expect(whole["thinking_ended"] == false)
+        #expect(whole["output"]?.string?.hasPrefix(reasoning) == true && reasoning.count > 10)
     }
 
     @Test func `reasoning and response are measured apart`() throws {
@@ -181,5 +191,12 @@ import Testing
         }
         _ = try OutputLog(folder.path("a"), identity: ["model": "x"], restarts: false)
         _ = try OutputLog(folder.path("a"), identity: ["model": "y"], restarts: true)
+    }
+}
+
+extension String {
+    fileprivate func cut(at text: String) -> (before: String, after: String)? {
+        guard let range = firstRange(of: text) else { return nil }
+        return (String(self[..<range.lowerBound]), String(self[range.upperBound...]))
     }
 }
