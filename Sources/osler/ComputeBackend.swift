@@ -10,7 +10,7 @@ extension ComputeDevice: ExpressibleByArgument {
 
     /// The backend of this device.
     ///
-    /// - Parameter note: told why `auto` leaves a card alone.
+    /// - Parameter note: told why `auto` leaves a card alone, and that it takes one.
     /// - Throws: an `InputError` with the reason when a card was asked for that can't be used.
     func backend(precision: Precision, threads: Int?, note: (String) -> Void) throws -> any Backend
     {
@@ -28,7 +28,12 @@ extension ComputeDevice: ExpressibleByArgument {
             let cards = (try? LibrarySearch.standard.driver().devices()) ?? []
             if !cards.isEmpty {
                 do throws(CUDAError) {
-                    return try CUDABackend(precision: precision)
+                    let backend = try CUDABackend(precision: precision)
+                    note(
+                        "\(cards[0].name) computes; this was never tried on a card "
+                            + "(Documentation/GPU.md): compare with --device cpu before you rely on it"
+                    )
+                    return backend
                 } catch {
                     note("the CPU computes, \(cards[0].name) can't be used: \(error)")
                 }
