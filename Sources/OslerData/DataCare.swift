@@ -94,7 +94,7 @@ private struct RowCare: Sendable {
             }
         }
         language = TextLanguage.guess(parts.map(\.text).joined(separator: "\n"))
-        let answer = parts.last { $0.place == "assistant" || $0.place == "completion" }?.text
+        let answer = record.answerText
         let start = answer?.firstRange(of: "<think>"), end = answer?.firstRange(of: "</think>")
         if let answer, let start, let end, start.upperBound <= end.lowerBound {
             (reasoning, response) = (
@@ -125,6 +125,11 @@ private struct RowCare: Sendable {
 }
 
 extension Record {
+    /// The last thing that the model is to say.
+    var answerText: String? {
+        careTexts.last { $0.place == "assistant" || $0.place == "completion" }?.text
+    }
+
     /// The texts of a row with the place where each stands; system prompts, which rows share, are left out.
     var careTexts: [(place: String, text: String)] {
         func texts(_ messages: [JSON]) -> [(place: String, text: String)] {

@@ -8,9 +8,9 @@ package struct OptionConflict: Sendable, Equatable {
     package var problem: String
 
     /// Nil where the row has no options, or they agree.
-    init?(_ columns: JSON.Object, response: String?, row: Int) {
+    init?(_ columns: JSON.Object, response: @autoclosure () -> String?, row: Int) {
         guard let options = Self.options(columns["options"]), !options.isEmpty,
-            let problem = Self.problem(columns, options, response)
+            let problem = Self.problem(columns, options, response())
         else { return nil }
         (self.row, self.problem) = (row, problem)
     }

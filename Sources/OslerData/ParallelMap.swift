@@ -3,6 +3,7 @@
 #elseif canImport(Darwin)
     internal import Darwin
 #endif
+internal import OslerFormats
 
 /// Processors that are online.
 package func processorCount() -> Int { max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
@@ -18,10 +19,10 @@ package func parallelMap<Value: Sendable>(
     let shares = (0..<shareCount).map { share in
         ShareOfWork(count * share / shareCount..<count * (share + 1) / shareCount, body)
     }
-    let started = shares.dropFirst().map(start)
+    let started = shares.dropFirst().map { share in WorkerThread { share.run() } }
     shares[0].run()
     for (share, thread) in zip(shares.dropFirst(), started) {
-        if let thread { pthread_join(thread, nil) } else { share.run() }
+        if let thread { thread.join() } else { share.run() }
     }
     return try shares.flatMap { try $0.result.get() }
 }
@@ -30,7 +31,7 @@ package func parallelMap<Value: Sendable>(
 ///
 /// `@unchecked Sendable`: `result` is written by the one thread that runs the share, and read after
 /// it was joined.
-private final class ShareOfWork<Value: Sendable>: WorkItem, @unchecked Sendable {
+private final class ShareOfWork<Value: Sendable>: @unchecked Sendable {
     private let range: Range<Int>
     private let body: @Sendable (Int) throws -> Value
     private(set) var result: Result<[Value], any Error> = .success([])
@@ -40,43 +41,4 @@ private final class ShareOfWork<Value: Sendable>: WorkItem, @unchecked Sendable 
     }
 
     func run() { result = Result { try range.map(body) } }
-}
-
-private protocol WorkItem: AnyObject, Sendable {
-    func run()
-}
-
-/// What `pthread_create` can carry: a pointer to a class that is not generic.
-private final class Carrier: Sendable {
-    let item: any WorkItem
-    init(_ item: any WorkItem) { self.item = item }
-}
-
-/// nil when the system gives no thread; the caller then does the work itself.
-private func start(_ item: any WorkItem) -> pthread_t? {
-    let carrier = Unmanaged.passRetained(Carrier(item))
-    #if canImport(Glibc)
-        var thread = pthread_t()
-        let failure = pthread_create(
-            &thread, nil,
-            { argument in
-                if let argument {
-                    Unmanaged<Carrier>.fromOpaque(argument).takeRetainedValue().item.run()
-                }
-                return nil
-            }, carrier.toOpaque())
-    #else
-        var thread: pthread_t?
-        let failure = pthread_create(
-            &thread, nil,
-            { argument in
-                Unmanaged<Carrier>.fromOpaque(argument).takeRetainedValue().item.run()
-                return nil
-            }, carrier.toOpaque())
-    #endif
-    if failure != 0 {
-        carrier.release()
-        return nil
-    }
-    return thread
 }

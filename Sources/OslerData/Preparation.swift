@@ -92,12 +92,7 @@ package struct DataPreparation: Sendable {
                 .map { $0.1.example.row },
             problems: [])
         prepared.optionConflicts = zip(rows, prepared.records).compactMap { row, record in
-            OptionConflict(
-                dataset.rows[row],
-                response: record.careTexts.last {
-                    $0.place == "assistant" || $0.place == "completion"
-                }?.text,
-                row: row)
+            OptionConflict(dataset.rows[row], response: record.answerText, row: row)
         }
         prepared.problems = problems(prepared)
         return prepared

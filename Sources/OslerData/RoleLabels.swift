@@ -211,11 +211,6 @@ extension String {
                 + "'\(prefix(20))'",
             remedy: "begin the text with \(bare), or give a chat template that doesn't open it")
     }
-
-    var trimmed: String {
-        let head = drop { $0.isWhitespace }
-        return String(head.dropLast(head.reversed().prefix { $0.isWhitespace }.count))
-    }
 }
 
 extension Array<UInt8> {

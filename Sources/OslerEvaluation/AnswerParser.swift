@@ -1,3 +1,5 @@
+internal import OslerFormats
+
 /// Which option an answer names. Strict: what could be read in two ways is not read.
 ///
 /// Only what comes after the reasoning counts: after the last `</think>`, and after the last heading "Final Response". The

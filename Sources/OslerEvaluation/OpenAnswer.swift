@@ -1,3 +1,5 @@
+internal import OslerFormats
+
 /// How near an answer in words comes to the reference, as SQuAD 2.0 measures it (Rajpurkar et al. 2018).
 package struct OpenAnswer: Sendable, Equatable {
     /// The answer is the reference, byte for byte but for white space around it.

@@ -168,13 +168,3 @@ extension JSON {
     /// A whole number, also in text.
     var wholeNumber: Int? { integer ?? string.flatMap { Int($0.trimmed) } }
 }
-
-extension String {
-    /// Without white space at both ends.
-    package var trimmed: String {
-        var part = self[...]
-        while part.first?.isWhitespace == true { part.removeFirst() }
-        while part.last?.isWhitespace == true { part.removeLast() }
-        return String(part)
-    }
-}

@@ -131,7 +131,7 @@ private final class Transfer {
                 status: text.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0)
         } else if let colon = text.firstIndex(of: ":") {
             let value = text[text.index(after: colon)...]
-            head.headers[text[..<colon].lowercased()] = String(value.trimmed)
+            head.headers[text[..<colon].lowercased()] = value.trimmed
         }
     }
 
@@ -158,13 +158,4 @@ private let takeBody: osler_curl_sink = { bytes, size, count, context in
     let transfer = Unmanaged<Transfer>.fromOpaque(context).takeUnretainedValue()
     return transfer.take(body: UnsafeRawBufferPointer(start: bytes, count: size * count))
         ? size * count : 0
-}
-
-extension Substring {
-    /// Without white space at both ends.
-    var trimmed: Substring {
-        let start = drop(while: \.isWhitespace)
-        guard let last = start.lastIndex(where: { !$0.isWhitespace }) else { return "" }
-        return start[...last]
-    }
 }

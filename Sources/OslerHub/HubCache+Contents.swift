@@ -28,7 +28,7 @@ extension HubCache {
             }
             let references = try Self.files(in: folder, ifExists: "refs").map { reference in
                 let file = FileSystem.join(folder, "refs/" + reference)
-                return (name: reference, commit: String(try FileSystem.readText(file)[...].trimmed))
+                return (name: reference, commit: try FileSystem.readText(file).trimmed)
             }
             let snapshots = FileSystem.join(folder, "snapshots")
             return CachedRepository(

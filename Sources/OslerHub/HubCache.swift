@@ -33,7 +33,7 @@ package struct HubCache: Sendable {
         if repository.isCommit { return repository.revision }
         let file = FileSystem.join(folder(repository), "refs/" + repository.revision)
         guard FileSystem.isFile(file) else { return nil }
-        let commit = String(try FileSystem.readText(file)[...].trimmed)
+        let commit = try FileSystem.readText(file).trimmed
         return HubRepository.isCommit(commit) ? commit : nil
     }
 

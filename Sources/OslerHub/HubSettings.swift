@@ -49,7 +49,7 @@ package struct HubSettings: Sendable {
         let token =
             variable("HF_TOKEN") ?? variable("HUGGING_FACE_HUB_TOKEN")
             ?? (hidesStored ? nil : stored)
-        let trimmed = token.map { String($0[...].trimmed) }
+        let trimmed = token.map(\.trimmed)
         guard trimmed?.unicodeScalars.allSatisfy({ (0x21...0x7E).contains($0.value) }) != false
         else {
             throw InputError(

@@ -3,6 +3,7 @@
 #elseif canImport(Darwin)
     internal import Darwin
 #endif
+internal import OslerFormats
 internal import Synchronization
 
 /// Threads that take items from one list, while the caller waits and looks on.
@@ -36,10 +37,10 @@ final class Workers<State>: @unchecked Sendable {
     /// Runs `threads` of them; `look` is called now and then on the caller's thread.
     func run(threads: Int, look: () throws -> Void) throws {
         let wanted = max(1, min(threads, count))
-        var started: [pthread_t] = []
+        var started: [WorkerThread] = []
         progress.withLock { $0.running = wanted }
         for _ in 0..<wanted {
-            guard let thread = start(Carrier(work)) else {
+            guard let thread = WorkerThread({ self.work() }) else {
                 progress.withLock { $0.running -= 1 }
                 continue
             }
@@ -60,7 +61,7 @@ final class Workers<State>: @unchecked Sendable {
                 fail(error)
             }
         }
-        for thread in started { pthread_join(thread, nil) }
+        for thread in started { thread.join() }
         if let failure = progress.withLock({ $0.failure }) { throw failure }
     }
 
@@ -85,38 +86,4 @@ final class Workers<State>: @unchecked Sendable {
             return progress.next
         }
     }
-}
-
-/// What `pthread_create` can carry.
-private final class Carrier {
-    let work: () -> Void
-    init(_ work: @escaping () -> Void) { self.work = work }
-}
-
-/// nil when the system gives no thread.
-private func start(_ carrier: Carrier) -> pthread_t? {
-    let carried = Unmanaged.passRetained(carrier)
-    #if canImport(Glibc)
-        var thread = pthread_t()
-        let failure = pthread_create(
-            &thread, nil,
-            { argument in
-                if let argument {
-                    Unmanaged<Carrier>.fromOpaque(argument).takeRetainedValue().work()
-                }
-                return nil
-            }, carried.toOpaque())
-        if failure == 0 { return thread }
-    #else
-        var thread: pthread_t?
-        let failure = pthread_create(
-            &thread, nil,
-            { argument in
-                Unmanaged<Carrier>.fromOpaque(argument).takeRetainedValue().work()
-                return nil
-            }, carried.toOpaque())
-        if failure == 0 { return thread }
-    #endif
-    carried.release()
-    return nil
 }

@@ -57,7 +57,7 @@ package final class LoopbackServer: Sendable {
         }
         port = UInt16(bigEndian: address.sin_port)
         guard isBound else { throw InputError("no loopback server") }
-        onThread { [weak self] in
+        WorkerThread { [weak self] in
             while true {
                 let connection = accept(listener, nil, nil)
                 if connection < 0, errno == EINTR || errno == ECONNABORTED { continue }
@@ -66,11 +66,11 @@ package final class LoopbackServer: Sendable {
                     close(connection)
                     continue
                 }
-                onThread { self.serve(connection) }
+                WorkerThread { self.serve(connection) }?.detach()
             }
             // Closed here alone: its number may belong to another server's socket right away.
             close(listener)
-        }
+        }?.detach()
     }
 
     deinit {
@@ -132,33 +132,4 @@ package final class LoopbackServer: Sendable {
             rest = rest.dropFirst(count)
         }
     }
-}
-
-private final class Work {
-    let body: @Sendable () -> Void
-    init(_ body: @escaping @Sendable () -> Void) { self.body = body }
-}
-
-/// Runs `body` on a thread of its own.
-private func onThread(_ body: @escaping @Sendable () -> Void) {
-    let work = Unmanaged.passRetained(Work(body)).toOpaque()
-    #if canImport(Glibc)
-        var thread = pthread_t()
-        let failure = pthread_create(
-            &thread, nil,
-            { argument in
-                if let argument { Unmanaged<Work>.fromOpaque(argument).takeRetainedValue().body() }
-                return nil
-            }, work)
-        if failure == 0 { pthread_detach(thread) }
-    #else
-        var thread: pthread_t?
-        let failure = pthread_create(
-            &thread, nil,
-            { argument in
-                Unmanaged<Work>.fromOpaque(argument).takeRetainedValue().body()
-                return nil
-            }, work)
-        if failure == 0, let thread { pthread_detach(thread) }
-    #endif
 }

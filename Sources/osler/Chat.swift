@@ -148,13 +148,3 @@ private struct Conversation {
                     + "/clear begins a new conversation")
     }
 }
-
-extension String {
-    /// Without white space around it.
-    fileprivate var trimmed: String {
-        var rest = self[...]
-        while rest.first?.isWhitespace == true { rest.removeFirst() }
-        while rest.last?.isWhitespace == true { rest.removeLast() }
-        return String(rest)
-    }
-}

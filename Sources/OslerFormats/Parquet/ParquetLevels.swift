@@ -8,7 +8,7 @@ enum ParquetRuns {
         var position = 0
         let valueBytes = (bitWidth + 7) / 8
         while values.count < count {
-            guard let header = number(bytes, &position) else { return nil }
+            guard let header = varint(bytes, &position) else { return nil }
             let missing = count - values.count
             if header & 1 == 0 {
                 guard header > 1, valueBytes <= bytes.count - position else { return nil }
@@ -46,18 +46,6 @@ enum ParquetRuns {
             buffer >>= UInt64(bitWidth)
             bits -= bitWidth
         }
-    }
-
-    private static func number(_ bytes: UnsafeRawBufferPointer, _ position: inout Int) -> Int? {
-        var value = 0
-        for shift in stride(from: 0, to: 35, by: 7) {
-            guard position < bytes.count else { return nil }
-            let next = bytes[position]
-            position += 1
-            value |= Int(next & 0x7F) << shift
-            if next < 0x80 { return value }
-        }
-        return nil
     }
 
     /// Bits that a number up to `highest` takes.

@@ -4,7 +4,7 @@ enum Snappy {
     /// - Returns: nil for damaged data.
     static func decompress(_ bytes: UnsafeRawBufferPointer, limit: Int) -> [UInt8]? {
         var position = 0
-        guard let count = length(bytes, &position), count <= limit,
+        guard let count = varint(bytes, &position), count <= limit,
             // No element of Snappy's makes more than 64 bytes of 2.
             count <= 64 * (bytes.count + 1)
         else { return nil }
@@ -14,18 +14,6 @@ enum Snappy {
             filled = isWhole ? count : 0
         }
         return isWhole ? output : nil
-    }
-
-    private static func length(_ bytes: UnsafeRawBufferPointer, _ position: inout Int) -> Int? {
-        var value = 0
-        for shift in stride(from: 0, to: 35, by: 7) {
-            guard position < bytes.count else { return nil }
-            let next = bytes[position]
-            position += 1
-            value |= Int(next & 0x7F) << shift
-            if next < 0x80 { return value }
-        }
-        return nil
     }
 
     private static func fill(
