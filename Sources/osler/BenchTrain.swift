@@ -141,6 +141,8 @@ struct BenchTrain: ParsableCommand {
             case .step(let report):
                 result.steps.append(report)
                 console.write(report.line(of: steps))
+                // Its pace is left out too: memory is touched for the first time.
+                if report.step == 1, steps > 1 { profiler?.restart() }
             default: break
             }
         }
