@@ -192,7 +192,7 @@ import Testing
             return (0..<output.tensor.count).map { output[$0] }
         }
         let together = try output(0..<m)
-        #expect(together.allSatisfy(\.isFinite))
+        #expect(!together.contains { !$0.isFinite })
         #expect(
             together == (try stride(from: 0, to: m, by: 30).flatMap { try output($0..<$0 + 30) }))
     }

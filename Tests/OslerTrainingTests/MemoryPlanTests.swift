@@ -70,7 +70,6 @@ import Testing
         let files = try ModelFiles(Fixtures.path(name))
         let backend = try CPUBackend(precision: .float32, threads: 1)
         #expect(files.embeddingStaysInFile(on: backend) == !tied)
-        #expect(!files.embeddingStaysInFile(on: PlanningBackend(precision: .float32)))
         let model = try ModelLoader(files, backend: backend).load(positions: 64)
         let arena = try Arena(backend: backend, byteCount: 32 << 20)
         let batch = TokenBatch(sequences: [[1, 2, 3, 4]], allTargets: true)
