@@ -1,4 +1,5 @@
 #include "Elementwise.h"
+#include "nf4_quantize.h"
 
 #include <string.h>
 
@@ -28,7 +29,9 @@
 #pragma clang attribute push( \
     __attribute__((target("avx2,avx512f,avx512bw,avx512dq,avx512vl,evex512"))), apply_to = function)
 #define OK_SET avx512
+#define OK_NF4_QUANTIZE_BLOCKS ok_nf4_quantize_avx512
 #include "elementwise_set.h"
+#undef OK_NF4_QUANTIZE_BLOCKS
 #undef OK_SET
 #pragma clang attribute pop
 

@@ -9,6 +9,10 @@
  * k is cut at multiples of the tile's `piece`, but not close to its end, and nowhere else, so neither rows, columns, runs nor threads change a bit
  * of a value.
  *
+ * Where rows of the left operand are long (K = 14336, or a vocabulary), packing as few of them as the third-level cache
+ * holds would pack the right operand once for each few. Then k is cut into slabs instead, one after the other, and the
+ * sums of all tiles wait in memory between two: 2 x 16 MB a slab against repacking (decoding) the whole weight.
+ *
  * Tried before: tasks that packed 256 values of k for 264 rows at a time packed weights six times for 1440 rows and kept
  * sums in the second-level cache: 23% of a training step's time went to packing and to writing results. */
 #include "fewrows.h"
@@ -27,6 +31,9 @@
 #define PACKED_BYTES (8u << 20)
 /* Packing right operands again is worth it from so many rows on, whatever their bytes. */
 #define LEAST_ROWS 264
+/* With slabs of k: the most rows at a time, and bytes of sums that wait between slabs. */
+#define SLAB_ROWS 1056
+#define SLAB_SUMS_BYTES (16u << 20)
 /* Packed panels of right operands that a task keeps: part of the second-level cache. */
 #define RUN_BYTES (384u << 10)
 /* Row panels that an item of packing takes. */
@@ -34,21 +41,31 @@
 /* Tasks a thread, so that threads end together. */
 #define TASKS_A_THREAD 8
 
-/* A left operand, packed: pieces of k outermost, so that the panels of one lie together. */
+/* The next product and piece of it that a call has to sum. */
+typedef struct {
+    int product;
+    size_t k;
+} cursor;
+
+/* A left operand from k `first` to `end`, packed: pieces of k outermost, so that the panels of one lie together. */
 typedef struct {
     const ok_matrix *matrix;
-    size_t m, k;
+    size_t m, k, first, end;
     size_t rows, row_panels, items;
     char *packed;
 } operand;
 
-/* How a call is cut into tasks. */
+/* How a call, or a slab of its k, is cut into tasks. */
 typedef struct plan {
     const ok_call *call;
+    cursor from, end;
     int operands[MAXIMUM_PRODUCTS];
     size_t rows, row_panels, chunk_panels, chunks;
     size_t column_panels, group_panels, groups;
     bool one_run;
+    /* Sums of all tiles, those of a column panel together, where this is not the call's only slab. */
+    float *sums;
+    size_t tile_values;
 } plan;
 
 typedef struct {
@@ -60,6 +77,8 @@ typedef struct {
     int operand_count;
     plan plans[MAXIMUM_CALLS];
     int plan_count;
+    /* Values of k in a slab; SIZE_MAX: all. */
+    size_t slab;
     char *thread_scratch;
     size_t thread_bytes, panels_bytes, decoded_bytes, tile_bytes;
 } job;
@@ -80,6 +99,12 @@ static inline int piece_length(const ok_tile *tile, size_t k, size_t piece) {
     return (int)(piece + 1 == pieces(tile, k) ? k - first : (size_t)tile->piece);
 }
 
+static size_t piece_count(const ok_tile *tile, const operand *a) {
+    const size_t piece = (size_t)tile->piece;
+    const size_t end = a->end == a->k ? pieces(tile, a->k) : a->end / piece;
+    return end - least(end, a->first / piece);
+}
+
 static const void *element(const ok_matrix *matrix, size_t row, size_t column) {
     const size_t index = matrix->transposed ? column * matrix->ld + row : row * matrix->ld + column;
     return (const char *)matrix->data + index * ok_type_bytes(matrix->type);
@@ -89,7 +114,8 @@ static const void *element(const ok_matrix *matrix, size_t row, size_t column) {
 
 static char *packed_panel(const ok_tile *tile, const operand *a, size_t piece, size_t panel) {
     const int length = piece_length(tile, a->k, piece);
-    return a->packed + piece * a->row_panels * ok_panel_bytes(tile, tile->mr, tile->piece)
+    const size_t before = piece - a->first / (size_t)tile->piece;
+    return a->packed + before * a->row_panels * ok_panel_bytes(tile, tile->mr, tile->piece)
         + panel * ok_panel_bytes(tile, tile->mr, length);
 }
 
@@ -100,7 +126,7 @@ static void pack_task(void *context, size_t item, int thread) {
     const operand *a = job->operands;
     while (item >= a->items) item -= a++->items;
     const size_t runs = ceiling(a->row_panels, PACK_PANELS);
-    const size_t piece = item / runs, first = item % runs * PACK_PANELS;
+    const size_t piece = a->first / (size_t)tile->piece + item / runs, first = item % runs * PACK_PANELS;
     const size_t k = piece * (size_t)tile->piece, mr = (size_t)tile->mr;
     const int length = piece_length(tile, a->k, piece);
     for (size_t panel = first; panel < least(first + PACK_PANELS, a->row_panels); panel++)
@@ -110,16 +136,17 @@ static void pack_task(void *context, size_t item, int thread) {
             packed_panel(tile, a, piece, panel));
 }
 
-/* The place of a product's left operand among those to pack, each of which stands there once. */
-static int operand_index(job *job, const ok_matrix *matrix, size_t m, size_t k) {
+/* The place of a left operand among those to pack, each of which stands there once. */
+static int operand_index(job *job, operand one) {
     for (int i = 0; i < job->operand_count; i++) {
         const operand *other = &job->operands[i];
-        if (other->m == m && other->k == k && other->matrix->data == matrix->data
-            && other->matrix->type == matrix->type && other->matrix->ld == matrix->ld
-            && other->matrix->transposed == matrix->transposed)
+        if (other->m == one.m && other->k == one.k && other->first == one.first
+            && other->end == one.end && other->matrix->data == one.matrix->data
+            && other->matrix->type == one.matrix->type && other->matrix->ld == one.matrix->ld
+            && other->matrix->transposed == one.matrix->transposed)
             return i;
     }
-    job->operands[job->operand_count] = (operand){.matrix = matrix, .m = m, .k = k};
+    job->operands[job->operand_count] = one;
     return job->operand_count++;
 }
 
@@ -196,16 +223,11 @@ static void pack_backward(const ok_tile *tile, const part *part, const segment *
 
 // MARK: Fetching ahead
 
-/* The next product and piece of it that a call has to sum. */
-typedef struct {
-    int product;
-    size_t k;
-} cursor;
-
-static bool at_end(const ok_call *call, cursor *at) {
+/* Steps over what has no values left. */
+static bool at_end(const ok_call *call, cursor end, cursor *at) {
     while (at->product < call->count && at->k >= call->products[at->product].k)
         *at = (cursor){at->product + 1, 0};
-    return at->product >= call->count;
+    return at->product > end.product || (at->product == end.product && at->k >= end.k);
 }
 
 /* Rows of a right operand that the next run will pack. They lie too far apart for the hardware to see them coming, so
@@ -215,8 +237,9 @@ typedef struct {
     size_t row, rows, column, columns;
 } ahead;
 
-static ahead ahead_of(const ok_call *call, cursor at, const part *part, size_t limit) {
-    if (at_end(call, &at)) return (ahead){0};
+static ahead ahead_of(const plan *plan, cursor at, const part *part, size_t limit) {
+    const ok_call *call = plan->call;
+    if (at_end(call, plan->end, &at)) return (ahead){0};
     const ok_matrix *b = &call->products[at.product].b;
     const size_t length = least(limit, call->products[at.product].k - at.k);
     if (b->transposed) return (ahead){b, part->column, part->columns, at.k, length};
@@ -246,6 +269,24 @@ static void fetch(const ahead *next, size_t tile, size_t count) {
     }
 }
 
+/* Asks for the lines that a tile's end will read and write where it waits for them: its rows lie too far apart, too. */
+static void fetch_output(const ok_output *output, size_t row, size_t column, int rows, int columns) {
+    if (!output->addend) return;
+    const size_t width = ok_type_bytes(output->type);
+    const size_t bytes = (size_t)columns * width;
+    for (int i = 0; i < rows; i++) {
+        const size_t at = (row + (size_t)i) * output->ld + column;
+        const char *to = (const char *)output->data + at * width;
+        for (size_t line = 0; line < bytes; line += 64) __builtin_prefetch(to + line, 1, 3);
+        if (output->addend == output->data) continue;
+        const size_t addend_width = ok_type_bytes(output->addend_type);
+        const char *from = (const char *)output->addend
+            + ((row + (size_t)i) * output->addend_ld + column) * addend_width;
+        for (size_t line = 0; line < (size_t)columns * addend_width; line += 64)
+            __builtin_prefetch(from + line, 0, 3);
+    }
+}
+
 // MARK: Tasks
 
 typedef struct {
@@ -270,7 +311,7 @@ static int take_run(
     const size_t limit = job->panels_bytes;
     size_t used = 0;
     int count = 0;
-    while (count < MAXIMUM_SEGMENTS && !at_end(plan->call, at)) {
+    while (count < MAXIMUM_SEGMENTS && !at_end(plan->call, plan->end, at)) {
         const ok_product *product = &plan->call->products[at->product];
         const size_t piece = at->k / (size_t)tile->piece;
         const int length = piece_length(tile, product->k, piece);
@@ -323,15 +364,27 @@ static part part_of(const job *job, const plan *plan, size_t item) {
     return part;
 }
 
+/* Where the sums of a part's tiles are kept between runs, and tiles from a column of them to the next. */
+typedef struct {
+    float *tiles;
+    size_t column;
+} kept_sums;
+
+static kept_sums kept_for(const plan *plan, const part *part, float *own, size_t nr) {
+    if (!plan->sums) return (kept_sums){own, part->row_panels};
+    const size_t tile = part->column / nr * plan->row_panels + part->row_panel;
+    return (kept_sums){plan->sums + tile * plan->tile_values, plan->row_panels};
+}
+
 /* What this thread will likely read after the run before `at`: the next run, or the task that it will be handed. */
 static ahead next_reads(const job *job, const plan *plan, cursor at, const part *part, size_t item) {
     const size_t piece = (size_t)job->tile->piece;
-    if (!at_end(plan->call, &at)) return ahead_of(plan->call, at, part, piece);
+    if (!at_end(plan->call, plan->end, &at)) return ahead_of(plan, at, part, piece);
     item += (size_t)job->threads;
     const struct plan *other = plan_of(job, &item);
     if (!other) return (ahead){0};
     const struct part task = part_of(job, other, item);
-    return ahead_of(other->call, (cursor){0, 0}, &task, other->one_run ? SIZE_MAX : piece);
+    return ahead_of(other, other->from, &task, other->one_run ? SIZE_MAX : piece);
 }
 
 static void multiply_task(void *context, size_t item, int thread) {
@@ -344,11 +397,14 @@ static void multiply_task(void *context, size_t item, int thread) {
     const part part = part_of(job, plan, own_item);
 
     segment segments[MAXIMUM_SEGMENTS];
-    cursor at = {0, 0};
-    bool started = false, last;
+    cursor at = plan->from, rest = plan->end;
+    const bool finishes = at_end(plan->call, (cursor){plan->call->count, 0}, &rest);
+    const kept_sums kept = kept_for(plan, &part, own.sums, nr);
+    bool started = at.product > 0 || at.k > 0, last;
     do {
         const int count = take_run(job, plan, part.panels, &at, segments, &own);
-        last = at_end(plan->call, &at);
+        last = at_end(plan->call, plan->end, &at);
+        const bool ends = last && finishes;
         for (int s = 0; s < count; s++)
             if (segments[s].b->transposed) pack_forward(tile, &part, &segments[s], own.decoded);
             else pack_backward(tile, &part, &segments[s], own.decoded);
@@ -358,12 +414,16 @@ static void multiply_task(void *context, size_t item, int thread) {
             const size_t i = t / part.panels, j = t % part.panels, row = (part.row_panel + i) * mr;
             const int rows = (int)least(mr, plan->rows - row);
             const int columns = (int)least(nr, part.columns - j * nr);
-            float *sums = started || !last ? own.sums + t * mr * nr : own.tile;
+            float *sums =
+                started || !ends ? kept.tiles + (j * kept.column + i) * mr * nr : own.tile;
             if (next.b) fetch(&next, t, tiles);
+            if (ends)
+                fetch_output(
+                    &plan->call->output, job->row + row, part.column + j * nr, rows, columns);
             if (count == 0) memset(sums, 0, mr * nr * sizeof(float));
             run_tile(
                 tile, segments, count, started, part.row_panel + i, j, rows, columns, sums, own.more);
-            if (last)
+            if (ends)
                 tile->finish(
                     &plan->call->output, job->row + row, part.column + j * nr, rows, columns, sums);
         }
@@ -373,11 +433,23 @@ static void multiply_task(void *context, size_t item, int thread) {
 
 // MARK: Planning
 
+/* The values of a product's k that a plan sums. */
+static operand range_of(const plan *plan, int product) {
+    const ok_product *one = &plan->call->products[product];
+    operand range = {.matrix = &one->a, .m = plan->call->m, .k = one->k, .end = one->k};
+    if (product < plan->from.product || product > plan->end.product) range.first = range.end = 0;
+    if (product == plan->from.product) range.first = least(plan->from.k, one->k);
+    if (product == plan->end.product) range.end = least(plan->end.k, one->k);
+    return range;
+}
+
 /* Bytes of the packed panels of one column panel, through all products. */
-static size_t panel_bytes(const ok_tile *tile, const ok_call *call) {
+static size_t panel_bytes(const ok_tile *tile, const plan *plan) {
     size_t bytes = 0;
-    for (int i = 0; i < call->count; i++)
-        bytes += aligned(ok_panel_bytes(tile, tile->nr, (int)call->products[i].k));
+    for (int i = 0; i < plan->call->count; i++) {
+        const operand range = range_of(plan, i);
+        bytes += aligned(ok_panel_bytes(tile, tile->nr, (int)(range.end - range.first)));
+    }
     return bytes;
 }
 
@@ -398,7 +470,7 @@ static size_t least_group(const ok_tile *tile, const ok_call *call) {
 /* As many column panels as fit with all of k, else the most and several runs; then as few as it takes for enough tasks. */
 static void plan_groups(const ok_tile *tile, plan *plan, double wanted) {
     const ok_call *call = plan->call;
-    const size_t fitting = RUN_BYTES / most(panel_bytes(tile, call), 1);
+    const size_t fitting = RUN_BYTES / most(panel_bytes(tile, plan), 1);
     plan->one_run = fitting >= 2;
     size_t group = plan->one_run ? least(fitting, MAXIMUM_PANELS) : MAXIMUM_PANELS;
     group = least(group, plan->column_panels);
@@ -412,74 +484,123 @@ static void plan_groups(const ok_tile *tile, plan *plan, double wanted) {
     plan->chunks = ceiling(plan->row_panels, plan->chunk_panels);
 }
 
-/* Finds the left operands, and the rows that are packed and multiplied at a time: as even as can be. */
-static size_t plan_operands(job *job, const ok_call *calls, int count) {
-    size_t row_bytes = 1, rows = 0;
-    job->operand_count = 0;
+/* The rows that are packed and multiplied at a time, as even as can be, and the values of k in a slab. */
+static size_t plan_rows(job *job, const ok_call *calls, int count, size_t rows) {
+    size_t k = 0, columns = 0;
     for (int c = 0; c < count; c++) {
-        rows = most(rows, calls[c].m);
-        for (int p = 0; p < calls[c].count; p++)
-            operand_index(job, &calls[c].products[p].a, calls[c].m, calls[c].products[p].k);
+        columns = most(columns, calls[c].n);
+        for (int p = 0; p < calls[c].count; p++) k += calls[c].products[p].k;
     }
-    for (int i = 0; i < job->operand_count; i++)
-        row_bytes += job->operands[i].k * (size_t)job->tile->element_bytes;
-    const size_t most_rows = most(PACKED_BYTES / row_bytes, LEAST_ROWS);
-    return ceiling(ceiling(rows, ceiling(rows, most_rows)), (size_t)job->tile->mr)
-        * (size_t)job->tile->mr;
+    const size_t mr = (size_t)job->tile->mr, width = (size_t)job->tile->element_bytes;
+    const size_t row_bytes = most(k * width, 1);
+    size_t most_rows = most(PACKED_BYTES / row_bytes, LEAST_ROWS);
+    job->slab = SIZE_MAX;
+    /* Operands that several calls have are counted more than once: there are slabs for one call only. */
+    if (count == 1 && rows * row_bytes > PACKED_BYTES) {
+        const size_t waiting = most(SLAB_SUMS_BYTES / (4 * columns) / mr * mr, LEAST_ROWS);
+        const size_t slab_rows = least(SLAB_ROWS, waiting);
+        const size_t even = ceiling(rows, ceiling(rows, slab_rows));
+        if (even * row_bytes > PACKED_BYTES && (even > most_rows || most_rows * row_bytes > 2 * PACKED_BYTES)) {
+            const size_t piece = (size_t)job->tile->piece;
+            job->slab = most(PACKED_BYTES / (even * width) / piece, 1) * piece;
+            most_rows = slab_rows;
+        }
+    }
+    return ceiling(ceiling(rows, ceiling(rows, most_rows)), mr) * mr;
 }
 
-static void plan_calls(job *job, const ok_call *calls, int count, size_t step, int threads) {
+static void plan_calls(job *job, const ok_call *calls, int count, cursor from, cursor end, size_t step) {
     double total = 0;
-    job->plan_count = 0;
+    job->plan_count = job->operand_count = 0;
     for (int c = 0; c < count; c++) {
         const ok_call *call = &calls[c];
         if (call->m <= job->row || call->n == 0) continue;
         plan *plan = &job->plans[job->plan_count++];
         plan->call = call;
+        plan->from = from;
+        plan->end = end.product > call->count ? (cursor){call->count, 0} : end;
         plan->rows = least(step, call->m - job->row);
         plan->row_panels = ceiling(plan->rows, (size_t)job->tile->mr);
         plan->column_panels = ceiling(call->n, (size_t)job->tile->nr);
+        plan->tile_values = (size_t)(job->tile->mr * job->tile->nr);
         for (int p = 0; p < call->count; p++)
-            plan->operands[p] =
-                operand_index(job, &call->products[p].a, call->m, call->products[p].k);
+            plan->operands[p] = operand_index(job, range_of(plan, p));
         total += flops(call, plan->rows);
     }
+    const int threads = job->threads;
     const double wanted = threads > 1 ? total / (threads * TASKS_A_THREAD) : total + 1;
     for (int i = 0; i < job->plan_count; i++) plan_groups(job->tile, &job->plans[i], wanted);
 }
 
 /* Returns the number of items that packing has. */
-static size_t plan_scratch(job *job, size_t step, int threads, ok_scratch *scratch) {
+static size_t plan_scratch(job *job, size_t step, ok_scratch *scratch) {
     const ok_tile *tile = job->tile;
+    const size_t threads = (size_t)job->threads;
     size_t packed_bytes = 0, items = 0, offsets[MAXIMUM_CALLS * MAXIMUM_PRODUCTS];
     for (int i = 0; i < job->operand_count; i++) {
         operand *a = &job->operands[i];
         a->rows = a->m > job->row ? least(step, a->m - job->row) : 0;
         a->row_panels = ceiling(a->rows, (size_t)tile->mr);
-        a->items = pieces(tile, a->k) * ceiling(a->row_panels, PACK_PANELS);
+        const size_t length = a->end - a->first;
+        a->items = piece_count(tile, a) * ceiling(a->row_panels, PACK_PANELS);
         items += a->items;
         offsets[i] = packed_bytes;
-        packed_bytes += aligned(a->row_panels * ok_panel_bytes(tile, tile->mr, (int)a->k));
+        packed_bytes += aligned(a->row_panels * ok_panel_bytes(tile, tile->mr, (int)length));
     }
-    size_t columns = 0, sums = 0;
+    size_t sums = 0, slab_sums = 0;
     for (int i = 0; i < job->plan_count; i++) {
         const plan *plan = &job->plans[i];
-        const size_t group = plan->group_panels * (size_t)tile->nr;
-        columns = most(columns, group);
-        if (!plan->one_run) sums = most(sums, plan->chunk_panels * (size_t)tile->mr * group);
+        const size_t mr = (size_t)tile->mr, nr = (size_t)tile->nr;
+        if (!plan->one_run) sums = most(sums, plan->chunk_panels * mr * plan->group_panels * nr);
+        if (job->slab == SIZE_MAX) continue;
+        slab_sums = aligned(4 * plan->row_panels * mr * plan->column_panels * nr);
+        /* Every slab asks for the same: memory that grows would lose the sums. */
+        packed_bytes = aligned(plan->row_panels * ok_panel_bytes(tile, tile->mr, (int)job->slab + tile->piece));
+        sums = 0;
     }
     job->panels_bytes = RUN_BYTES;
     job->decoded_bytes = aligned(
-        4 * most(DECODED_VALUES * (size_t)tile->nr, BACKWARD_ROWS * columns));
+        4 * (size_t)tile->nr * most(DECODED_VALUES, BACKWARD_ROWS * MAXIMUM_PANELS));
     job->tile_bytes = aligned((size_t)(tile->mr * tile->nr) * 4);
     /* A page and a line apart, so that threads' scratch does not fall on the same cache sets. */
     job->thread_bytes = job->panels_bytes + job->decoded_bytes + 2 * job->tile_bytes
         + aligned(sums * 4) + 4096 + 64;
     char *memory =
-        ok_scratch_reserve(scratch, packed_bytes + (size_t)threads * job->thread_bytes);
+        ok_scratch_reserve(scratch, slab_sums + packed_bytes + threads * job->thread_bytes);
+    for (int i = 0; i < job->plan_count; i++)
+        job->plans[i].sums = slab_sums ? (float *)(void *)memory : NULL;
+    memory += slab_sums;
     for (int i = 0; i < job->operand_count; i++) job->operands[i].packed = memory + offsets[i];
     job->thread_scratch = memory + packed_bytes;
     return items;
+}
+
+/* Where a slab that begins at `at` ends: behind whole pieces, one at least. */
+static cursor slab_end(const job *job, const ok_call *call, cursor at) {
+    const cursor end = {call->count, 0};
+    size_t used = 0;
+    while (!at_end(call, end, &at)) {
+        const size_t k = call->products[at.product].k;
+        const int length = piece_length(job->tile, k, at.k / (size_t)job->tile->piece);
+        if (used > 0 && used + (size_t)length > job->slab) break;
+        used += (size_t)length;
+        at.k += (size_t)length;
+    }
+    return at;
+}
+
+/* Packs and multiplies a block of rows, from one place of k to another. */
+static void run(
+    job *job, const ok_call *calls, int count, cursor from, cursor end, size_t step, ok_pool *pool,
+    ok_scratch *scratch
+) {
+    plan_calls(job, calls, count, from, end, step);
+    const size_t items = plan_scratch(job, step, scratch);
+    size_t tasks = 0;
+    for (int i = 0; i < job->plan_count; i++)
+        tasks += job->plans[i].chunks * job->plans[i].groups;
+    ok_parallel(pool, items, pack_task, job);
+    ok_parallel(pool, tasks, multiply_task, job);
 }
 
 void ok_gemm(
@@ -489,25 +610,27 @@ void ok_gemm(
     ok_call rest[MAXIMUM_CALLS];
     count = ok_few_rows(tile, pool, scratch, calls, count, rest);
     calls = rest;
-    const int threads = ok_pool_threads(pool);
     job job;
     job.tile = tile;
-    job.threads = threads;
+    job.threads = ok_pool_threads(pool);
     size_t rows = 0;
     for (int c = 0; c < count; c++) {
         if (calls[c].count > MAXIMUM_PRODUCTS) abort();
         if (calls[c].n > 0) rows = most(rows, calls[c].m);
     }
     if (rows == 0) return;
-    const size_t step = plan_operands(&job, calls, count);
+    const size_t step = plan_rows(&job, calls, count, rows);
     for (job.row = 0; job.row < rows; job.row += step) {
-        plan_calls(&job, calls, count, step, threads);
-        const size_t items = plan_scratch(&job, step, threads, scratch);
-        size_t tasks = 0;
-        for (int i = 0; i < job.plan_count; i++)
-            tasks += job.plans[i].chunks * job.plans[i].groups;
-        ok_parallel(pool, items, pack_task, &job);
-        ok_parallel(pool, tasks, multiply_task, &job);
+        cursor from = {0, 0}, end = {MAXIMUM_PRODUCTS, 0};
+        if (job.slab == SIZE_MAX) {
+            run(&job, calls, count, from, end, step, pool, scratch);
+            continue;
+        }
+        for (end = (cursor){calls->count, 0}; !at_end(calls, end, &from);) {
+            const cursor next = slab_end(&job, calls, from);
+            run(&job, calls, count, from, next, step, pool, scratch);
+            from = next;
+        }
     }
 }
 

@@ -66,8 +66,16 @@ OK_INLINE void K(nf4_quantize_as)(
 static void K(nf4_quantize)(
     const void *x, bool bf16, size_t n, size_t block, uint8_t *codes, float *absmax)
 {
-    if (bf16) K(nf4_quantize_as)(x, true, n, block, codes, absmax);
-    else K(nf4_quantize_as)(x, false, n, block, codes, absmax);
+    if (!bf16) {
+        K(nf4_quantize_as)(x, false, n, block, codes, absmax);
+        return;
+    }
+    size_t done = 0;
+#ifdef OK_NF4_QUANTIZE_BLOCKS
+    if (block == 64) done = OK_NF4_QUANTIZE_BLOCKS(x, n / 64, nf4_bounds, codes, absmax);
+#endif
+    const uint16_t *rest = (const uint16_t *)x + done * block;
+    K(nf4_quantize_as)(rest, true, n - done * block, block, codes + done * block / 2, absmax + done);
 }
 
 /* The 16 products of a block serve all its values: no multiply a value. */

@@ -1,3 +1,5 @@
+internal import COslerKernels
+
 #if canImport(Glibc)
     internal import Glibc
 #elseif canImport(Darwin)
@@ -12,14 +14,27 @@ package struct ComputeError: Error, Sendable, Equatable, CustomStringConvertible
 
 /// Memory of the host, for backends that compute there.
 package enum HostStorage {
-    /// Uninitialised memory aligned to 64 bytes (a cache line and the widest vector).
+    /// Uninitialised memory aligned to 64 bytes at least (a cache line and the widest vector), in huge pages where it is
+    /// large.
     package static func allocate(byteCount: Int) throws -> Storage {
         precondition(byteCount >= 0)
-        var memory: UnsafeMutableRawPointer?
-        guard posix_memalign(&memory, 64, max(byteCount, 64)) == 0, let memory else {
+        guard let memory = ok_memory_allocate(byteCount) else {
             throw ComputeError("out of memory: \(byteCount) bytes of host memory asked for")
         }
-        return Storage(base: memory, byteCount: byteCount) { free($0) }
+        return Storage(base: memory, byteCount: byteCount) { ok_memory_free($0) }
+    }
+
+    /// Zeros, in small pages that take memory when they are first touched.
+    package static func allocateUntouched(byteCount: Int) throws -> Storage {
+        let memory = mmap(
+            nil, max(byteCount, 1), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+        guard let memory, memory != MAP_FAILED else {
+            throw ComputeError("out of memory: \(byteCount) bytes of host memory asked for")
+        }
+        #if os(Linux)
+            madvise(memory, max(byteCount, 1), MADV_NOHUGEPAGE)
+        #endif
+        return Storage(base: memory, byteCount: byteCount) { munmap($0, max(byteCount, 1)) }
     }
 
     /// Bytes used where they are; `owner` keeps them there.
@@ -28,7 +43,8 @@ package enum HostStorage {
     ) -> Storage {
         precondition(bytes.baseAddress != nil)
         return Storage(
-            base: UnsafeMutableRawPointer(mutating: bytes.baseAddress!), byteCount: bytes.count
+            base: UnsafeMutableRawPointer(mutating: bytes.baseAddress!), byteCount: bytes.count,
+            source: owner as? any RereadableMemory
         ) { _ in withExtendedLifetime(owner) {} }
     }
 }

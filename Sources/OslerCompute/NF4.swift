@@ -28,7 +28,7 @@ package enum NF4 {
         let codes = try host(.uint8, (count + 1) / 2)
         let absmax = try host(.float32, blocks)
         let scales = absmax.elements(as: Float.self)
-        pool.runPieces(of: count, grain: blockSize * 512) { range, _ in
+        pool.runPieces(of: count, grain: blockSize * grain) { range, _ in
             kernels.pointee.nf4_quantize(
                 values.address + range.lowerBound * values.dtype.byteWidth,
                 values.dtype == .bfloat16, range.count, blockSize,
@@ -36,18 +36,27 @@ package enum NF4 {
                 scales.baseAddress! + range.lowerBound / blockSize)
         }
         var (kept, nested) = (absmax, NF4Matrix.Nested?.none)
-        if doubleQuantized { (kept, nested) = try quantizedScales(scales) }
+        if doubleQuantized { (kept, nested) = try quantizedScales(scales, on: pool) }
         return NF4Matrix(
             rows: values.rowCount, columns: values.columns, blockSize: blockSize, codes: codes,
             absmax: kept, nested: nested)
     }
 
+    /// Blocks that a thread takes at a time.
+    private static let grain = 512
+
     private static func quantizedScales(
-        _ scales: UnsafeMutableBufferPointer<Float>
+        _ scales: UnsafeMutableBufferPointer<Float>, on pool: ThreadPool
     ) throws -> (Tensor, NF4Matrix.Nested) {
-        let offset = Float(scales.reduce(0.0) { $0 + Double($1) } / Double(scales.count))
+        let offset = Float(sum(scales, on: pool) / Double(scales.count))
         let absmax = try host(.float32, (scales.count + 255) / 256)
-        let codes = try quantize8bit(scales, offset: offset, signed: true, absmax: absmax)
+        let codes = try host(.uint8, scales.count)
+        pool.runPieces(of: scales.count, grain: 256 * 16) { range, _ in
+            quantize8bit(
+                UnsafeMutableBufferPointer(rebasing: scales[range]), offset: offset, signed: true,
+                codes: codes.rows(range),
+                absmax: absmax.rows(range.lowerBound / 256..<(range.upperBound + 255) / 256))
+        }
         let table = try host(.float32, 256)
         _ = table.elements(as: Float.self).initialize(from: DynamicMap.signed)
         return (codes, NF4Matrix.Nested(absmax: absmax, table: table, offset: offset))
@@ -59,14 +68,35 @@ package enum NF4 {
         _ values: UnsafeMutableBufferPointer<Float>, offset: Float = 0, signed: Bool, absmax: Tensor
     ) throws -> Tensor {
         let codes = try host(.uint8, values.count)
-        precondition(absmax.count == (values.count + 255) / 256)
-        guard let base = values.baseAddress else { return codes }
+        quantize8bit(values, offset: offset, signed: signed, codes: codes, absmax: absmax)
+        return codes
+    }
+
+    private static func quantize8bit(
+        _ values: UnsafeMutableBufferPointer<Float>, offset: Float, signed: Bool, codes: Tensor,
+        absmax: Tensor
+    ) {
+        precondition(codes.count == values.count && absmax.count == (values.count + 255) / 256)
+        guard let base = values.baseAddress, !values.isEmpty else { return }
         kernels.pointee.quantize_8bit(
             base, offset, values.count, 256,
             (signed ? KernelMap.signed : KernelMap.unsigned).pointer,
             codes.elements(as: UInt8.self).baseAddress!,
             absmax.elements(as: Float.self).baseAddress!)
-        return codes
+    }
+
+    /// In double precision, by pieces of one size: the same for any number of threads.
+    private static func sum(
+        _ values: UnsafeMutableBufferPointer<Float>, on pool: ThreadPool
+    ) -> Double {
+        let size = 1 << 14
+        let sums = UnsafeMutableBufferPointer<Double>.allocate(
+            capacity: (values.count + size - 1) / size)
+        defer { sums.deallocate() }
+        pool.runPieces(of: values.count, grain: size) { range, _ in
+            sums[range.lowerBound / size] = values[range].reduce(0.0) { $0 + Double($1) }
+        }
+        return sums.reduce(0, +)
     }
 
     /// All values, rounded once to the type of `output` (float32 or bfloat16 `[rows, columns]`,

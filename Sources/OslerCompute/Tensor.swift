@@ -26,16 +26,29 @@ package enum Precision: Sendable, Hashable {
 package final class Storage: @unchecked Sendable {
     package let base: UnsafeMutableRawPointer
     package let byteCount: Int
+    private let source: (any RereadableMemory)?
     private let release: @Sendable (UnsafeMutableRawPointer) -> Void
 
+    /// - Parameter source: what lends the memory, where that can be read again.
     package init(
-        base: UnsafeMutableRawPointer, byteCount: Int,
+        base: UnsafeMutableRawPointer, byteCount: Int, source: (any RereadableMemory)? = nil,
         release: @escaping @Sendable (UnsafeMutableRawPointer) -> Void
     ) {
-        (self.base, self.byteCount, self.release) = (base, byteCount, release)
+        (self.base, self.byteCount, self.source, self.release) = (base, byteCount, source, release)
     }
 
     deinit { release(base) }
+
+    /// Says that the content isn't needed for a while: where it lies in a mapped file, its pages go.
+    package func releasePages() {
+        source?.release(UnsafeRawBufferPointer(start: base, count: byteCount))
+    }
+}
+
+/// Memory whose content the system can give up and read again: a mapped file.
+package protocol RereadableMemory: AnyObject, Sendable {
+    /// `bytes`, a part of it, needn't stay in memory.
+    func release(_ bytes: UnsafeRawBufferPointer)
 }
 
 /// A dense row-major view of storage. A value: copying it copies the view, not the elements.

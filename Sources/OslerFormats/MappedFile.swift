@@ -62,4 +62,12 @@ package final class MappedFile: @unchecked Sendable {
         guard start < end, end <= bytes.count, let base = bytes.baseAddress else { return }
         madvise(UnsafeMutableRawPointer(mutating: base + start), end - start, MADV_DONTNEED)
     }
+
+    /// The same for a part of the mapping.
+    package func release(_ part: UnsafeRawBufferPointer) {
+        guard let base = bytes.baseAddress, let first = part.baseAddress else { return }
+        let start = first - base
+        precondition(start >= 0 && start + part.count <= bytes.count)
+        release(start..<start + part.count)
+    }
 }

@@ -70,6 +70,8 @@ package final class CausalLM {
         backend.write(ids, to: idTensor)
         let hidden = pass.arena.tensor(.float32, [ids.count, configuration.hiddenSize])
         backend.embed(ids: idTensor, table: embedding, into: hidden)
+        // The head of its own, the table's file is read again for the next batch: a gigabyte less in an 8B model.
+        if !configuration.tiedHead { embedding.storage.releasePages() }
         return hidden
     }
 

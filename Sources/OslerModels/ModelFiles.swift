@@ -1,4 +1,4 @@
-internal import OslerCompute
+package import OslerCompute
 package import OslerFormats
 
 /// A model on disk: a Hugging Face folder or a GGUF file.
@@ -39,6 +39,16 @@ package struct ModelFiles: Sendable {
                 remedy: "name a Hugging Face model folder, a .gguf file, or org/name on the hub")
         }
         try checkWeights()
+    }
+
+    /// Whether the backend reads the embedding's rows in the mapped file, and the rest of it needs no memory: it isn't
+    /// the head too, and has a type to compute with (`StoredTensor.denseWeight`).
+    package func embeddingStaysInFile(on backend: any Backend) -> Bool {
+        guard backend.usesHostMemory, !configuration.tiedHead,
+            case .safetensors(let store) = weights
+        else { return false }
+        let type = store["model.embed_tokens.weight"]?.type
+        return type == .bfloat16 || type == .float32 && backend.precision == .float32
     }
 
     /// Whether the linear layers are stored in 4 bits by bitsandbytes.

@@ -10,14 +10,18 @@ package struct RandomWeights {
     /// The signed map that decodes scales, shared by all matrices.
     private let table: Tensor
     private var buffer = [UInt64](repeating: 0, count: 1 << 17)
+    /// The rows of the embedding that are filled; nil: all. A run reads those of its tokens, in the model's file.
+    private let tokens: Set<Int32>?
 
     /// Scales of NF4 blocks: codes drawn evenly from its table have a standard deviation of 0.517, which makes 0.02. All
     /// lie between 0.027 and 0.051.
     private static let (meanScale, scaleSpread): (Float, Float) = (0.0387, 0.012)
     private static let (blockSize, nestedBlockSize) = (64, 256)
 
-    package init(backend: any Backend, isQuantized: Bool, seed: UInt64) throws {
-        (self.backend, self.isQuantized) = (backend, isQuantized)
+    package init(
+        backend: any Backend, isQuantized: Bool, tokens: Set<Int32>? = nil, seed: UInt64
+    ) throws {
+        (self.backend, self.isQuantized, self.tokens) = (backend, isQuantized, tokens)
         generator = SplitMix64(state: seed)
         table = try backend.tensor(DynamicMap.signed, [256])
     }
@@ -28,7 +32,20 @@ package struct RandomWeights {
             let value: Float = name.hasSuffix(".bias") ? 0 : 1
             return .dense(try backend.tensor([Float](repeating: value, count: shape[0]), shape))
         }
+        if name == "model.embed_tokens.weight", let tokens, backend.usesHostMemory {
+            return .dense(try rows(tokens, of: shape))
+        }
         return Self.isNF4(name, isQuantized) ? .nf4(try nf4(shape)) : .dense(try dense(shape))
+    }
+
+    /// A table whose other rows are never touched, and take no memory.
+    private mutating func rows(_ tokens: Set<Int32>, of shape: [Int]) throws -> Tensor {
+        let bytes = shape[0] * shape[1] * DType.bfloat16.byteWidth
+        let table = Tensor(
+            storage: try HostStorage.allocateUntouched(byteCount: bytes), dtype: .bfloat16,
+            shape: shape)
+        for token in tokens.sorted() { try fillBellShaped(table.rows(Int(token)..<Int(token) + 1)) }
+        return table
     }
 
     /// Bytes that all weights of a model take.
@@ -69,6 +86,11 @@ package struct RandomWeights {
 
     private mutating func dense(_ shape: [Int]) throws -> Tensor {
         let tensor = try backend.tensor(.bfloat16, shape)
+        try fillBellShaped(tensor)
+        return tensor
+    }
+
+    private mutating func fillBellShaped(_ tensor: Tensor) throws {
         let values = Self.bellShaped
         try fill(tensor) { random in
             var (rest, bits): (UInt64, UInt64) = (random, 0)
@@ -78,7 +100,6 @@ package struct RandomWeights {
             }
             return bits
         }
-        return tensor
     }
 
     /// What the sum of two random bytes becomes: a triangle between -0.049 and 0.049 with standard deviation 0.02, as
@@ -110,12 +131,16 @@ package struct RandomWeights {
 extension CausalLM {
     /// A model of this shape with random weights; see `RandomWeights`.
     ///
-    /// - Parameter positions: the longest sequence that will be run.
+    /// - Parameters:
+    ///   - positions: the longest sequence that will be run.
+    ///   - tokens: all that the model will be given; nil: any.
     package static func random(
         _ configuration: ModelConfiguration, backend: any Backend, isQuantized: Bool,
-        positions: Int, seed: UInt64 = 1
+        positions: Int, tokens: Set<Int32>? = nil, seed: UInt64 = 1
     ) throws -> CausalLM {
-        var weights = try RandomWeights(backend: backend, isQuantized: isQuantized, seed: seed)
+        var weights = try RandomWeights(
+            backend: backend, isQuantized: isQuantized,
+            tokens: configuration.tiedHead ? nil : tokens, seed: seed)
         return try build(configuration, backend: backend, positions: positions) {
             try weights.weight($0, $1)
         }

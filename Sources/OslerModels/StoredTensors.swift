@@ -13,6 +13,8 @@ extension DType {
     }
 }
 
+extension MappedFile: RereadableMemory {}
+
 extension SafetensorsWriter {
     /// Writes tensors as they are held.
     package static func write(

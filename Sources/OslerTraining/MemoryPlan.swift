@@ -19,10 +19,12 @@ package struct MemoryPlan: Sendable, Equatable {
     /// - Parameters:
     ///   - trainBatches: the micro-batches to plan for, such as `largestBatches` finds them.
     ///   - evalBatches: likewise for evaluation.
+    ///   - embeddingStaysInFile: as `ModelFiles.embeddingStaysInFile` says.
     ///   - backend: the one that will run.
     package init(
         model configuration: ModelConfiguration, quantization: WeightQuantization,
-        prequantizedBytes: Int? = nil, lora: LoRAConfiguration, options: TrainingOptions,
+        prequantizedBytes: Int? = nil, embeddingStaysInFile: Bool = false, lora: LoRAConfiguration,
+        options: TrainingOptions,
         trainBatches: [TokenBatch], evalBatches: [TokenBatch], positions: Int,
         backend: any Backend, backendScratch: Int
     ) throws {
@@ -39,11 +41,14 @@ package struct MemoryPlan: Sendable, Equatable {
         let arena = try Self.arenaBytes(
             configuration, lora: lora, options: options, trainBatches: trainBatches,
             evalBatches: evalBatches, backend: backend)
+        var weightBytes =
+            prequantizedBytes ?? Self.weightBytes(shape, quantization: quantization)
+        if embeddingStaysInFile {
+            let tokens = (trainBatches + evalBatches).map(\.ids.count).max() ?? 0
+            weightBytes -= Self.bytesLeftInFile(shape.embedding, tokens: tokens)
+        }
         items = [
-            Item(
-                name: "base weights",
-                bytes: prequantizedBytes
-                    ?? Self.weightBytes(shape, quantization: quantization)),
+            Item(name: "base weights", bytes: weightBytes),
             Item(name: "adapter", bytes: parameters),
             Item(name: "gradients", bytes: parameters),
             Item(name: "optimizer", bytes: optimizer.byteCount),
@@ -103,6 +108,13 @@ package struct MemoryPlan: Sendable, Equatable {
             for batch in evalBatches { _ = try model.lossRows(batch, arena: arena) }
         }
         return (training, evaluation)
+    }
+
+    /// Of an embedding whose pages go after each batch: a token brings its row, and what the system maps around it.
+    private static func bytesLeftInFile(_ embedding: Tensor, tokens: Int) -> Int {
+        let around = 64 << 10
+        return max(
+            0, embedding.byteCount - tokens * (embedding.byteCount / embedding.rowCount + around))
     }
 
     private static func weightBytes(

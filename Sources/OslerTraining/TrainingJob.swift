@@ -137,6 +137,7 @@ package final class TrainingJob {
                 model: files.configuration,
                 quantization: files.isPrequantized
                     ? .nf4(doubleQuantized: files.isDoubleQuantized) : configuration.quantization,
+                embeddingStaysInFile: files.embeddingStaysInFile(on: backend),
                 lora: try lora(), options: try options, trainBatches: train, evalBatches: eval,
                 positions: longestSequence, backend: backend, backendScratch: backendScratch)
         }

@@ -6,6 +6,7 @@ struct Bench: ParsableCommand {
         abstract: "Measures what this machine can do, with no files at all.",
         discussion: """
             osler bench train --shape r1-distill-llama-8b --random-weights --nf4
+            osler bench quantize
             """,
-        subcommands: [BenchTrain.self])
+        subcommands: [BenchTrain.self, BenchQuantize.self])
 }

@@ -167,6 +167,36 @@ import Testing
         }
     }
 
+    /// So long that their packed rows exceed the cache: k is summed in slabs, whose sums wait in memory.
+    @Test(
+        "Long rows have the bits that fewer of them have",
+        arguments: cases.filter { $0.kind != .nestedNF4 })
+    func slabs(_ c: Case) throws {
+        let (m, n) = (420, 24)
+        let k = c.isa == .portable ? 5300 : 10_100
+        let backend = try CPUBackend(precision: c.precision, threads: 2, isa: c.isa)
+        var random = Random(seed: 9)
+        let a = try Dense(backend, [m, k], .bfloat16, &random)
+        let b = try Operand(
+            backend, rows: c.bTransposed ? n : k, columns: c.bTransposed ? k : n, c.kind, &random)
+        let small = try Dense(backend, [m, 3], .float32, &random)
+        let wide = try Dense(backend, [n, 3], .float32, &random)
+        let addend = try Dense(backend, [m, n], .float32, &random)
+        func output(_ rows: Range<Int>) throws -> [Float] {
+            let output = try Dense(backend, [rows.count, n], .float32)
+            let long = Product(
+                a.tensor.rows(rows), b.matrix, bTransposed: c.bTransposed, scale: 0.7)
+            backend.multiply(
+                [long, .forward(small.tensor.rows(rows), .dense(wide.tensor), scale: 0.3), long],
+                adding: addend.tensor.rows(rows), bias: nil, into: output.tensor)
+            return (0..<output.tensor.count).map { output[$0] }
+        }
+        let together = try output(0..<m)
+        #expect(!together.contains { !$0.isFinite })
+        #expect(
+            together == (try stride(from: 0, to: m, by: 30).flatMap { try output($0..<$0 + 30) }))
+    }
+
     @Test("An instruction set that the CPU lacks is an error that names the ones it has")
     func unsupported() {
         for isa in CPUBackend.ISA.allCases where !isa.isSupported {

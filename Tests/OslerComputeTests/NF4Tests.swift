@@ -64,6 +64,38 @@ import Testing
         #expect(absmax.absolute <= offset.ulp, "\(absmax)")
     }
 
+    /// Blocks of 64 bfloat16 values may have kernels of their own; float32 values are compared bound by bound.
+    @Test func `bfloat16 values get the codes that they get as float32`() throws {
+        var random = SplitMix64(state: 3)
+        var values: [Float] = []
+        for block in 0..<400 {
+            let scale = BFloat16.float(UInt16(truncatingIfNeeded: random.next() % 0x7f80))
+            let largest = block == 7 ? .infinity : block == 8 ? 0 : scale
+            for index in 0..<64 {
+                // Around the bounds between codes, and anywhere.
+                let code = Int(random.next() % 15)
+                let bound = (NF4.table[code] + NF4.table[code + 1]) / 2
+                let near = bound * (1 + Float(Int(random.next() % 9) - 4) / 256)
+                let far = Float(Int(random.next() % 2001) - 1000) / 1000
+                let value = index == 0 ? 1 : index % 2 == 0 ? near : far
+                values.append(BFloat16.float(BFloat16.bits(value * largest)))
+            }
+        }
+        values.removeLast(13)
+        let pool = try ThreadPool(threads: 2)
+        let (short, long) = try (
+            NF4.quantize(
+                Self.backend.tensor(values, .bfloat16, [1, values.count]), doubleQuantized: false,
+                on: pool),
+            NF4.quantize(
+                Self.backend.tensor(values, .float32, [1, values.count]), doubleQuantized: false,
+                on: pool)
+        )
+        #expect(try Self.backend.bytes(short.codes) == Self.backend.bytes(long.codes))
+        #expect(try Self.backend.bytes(short.absmax) == Self.backend.bytes(long.absmax))
+        #expect(Set(try Self.backend.bytes(short.codes).map { $0 & 15 }).count == 16)
+    }
+
     @Test(arguments: names(".dequant_bf16")) func `dequantizes to the same bits`(_ item: Case)
         throws
     {

@@ -62,6 +62,18 @@ import Testing
         }
     }
 
+    @Test func `an embedding of its own has rows for the tokens that are asked for`() throws {
+        var configuration = Self.small
+        configuration.tiedHead = false
+        let backend = try CPUBackend(precision: .bfloat16, threads: 1)
+        let model = try CausalLM.random(
+            configuration, backend: backend, isQuantized: true, positions: 8, tokens: [3, 700])
+        let filled = try (0..<1000).filter {
+            try backend.floats(model.embedding.rows($0..<$0 + 1)).contains { $0 != 0 }
+        }
+        #expect(filled == [3, 700])
+    }
+
     private static func values(_ matrix: FrozenMatrix, _ backend: any Backend) throws -> [Float] {
         switch matrix {
         case .dense(let tensor): try backend.floats(tensor)

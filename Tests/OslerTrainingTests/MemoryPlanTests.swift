@@ -64,6 +64,49 @@ import Testing
         #expect(small.peak == plan.evaluation)
     }
 
+    /// An embedding that isn't the head too stays in its file, but for the rows of a batch.
+    @Test(arguments: [false, true]) func `pages of an embedding are given back`(tied: Bool) throws {
+        let name = tied ? "model/llama3-rope-tied" : "model/llama-gqa"
+        let files = try ModelFiles(Fixtures.path(name))
+        let backend = try CPUBackend(precision: .float32, threads: 1)
+        #expect(files.embeddingStaysInFile(on: backend) == !tied)
+        let model = try ModelLoader(files, backend: backend).load(positions: 64)
+        let arena = try Arena(backend: backend, byteCount: 32 << 20)
+        let batch = TokenBatch(sequences: [[1, 2, 3, 4]], allTargets: true)
+        let first = try model.logits(batch, arena: arena)
+        #expect(try model.logits(batch, arena: arena) == first)
+
+        final class Lender: RereadableMemory, @unchecked Sendable {
+            var released = 0
+            func release(_ bytes: UnsafeRawBufferPointer) { released += bytes.count }
+        }
+        let (lender, memory) = (
+            Lender(), UnsafeMutableRawBufferPointer.allocate(byteCount: 64, alignment: 64)
+        )
+        defer { memory.deallocate() }
+        let storage = try backend.adopt(UnsafeRawBufferPointer(memory), owner: lender)
+        storage.releasePages()
+        #expect(lender.released == 64)
+    }
+
+    @Test func `an embedding in a file counts for the rows of a batch`() throws {
+        let backend = try CPUBackend(precision: .bfloat16, threads: 1)
+        var configuration = ModelShape.r1DistillLlama.configuration
+        configuration.layers = 1
+        func bytes(_ staysInFile: Bool) throws -> Int {
+            try MemoryPlan(
+                model: configuration, quantization: .none, embeddingStaysInFile: staysInFile,
+                lora: LoRAConfiguration(), options: TrainingOptions(),
+                trainBatches: [batch(tokens: 100, targets: 50)], evalBatches: [], positions: 128,
+                backend: backend, backendScratch: 0
+            ).total
+        }
+        let row = configuration.hiddenSize * 2
+        #expect(
+            try bytes(false) - bytes(true)
+                == configuration.vocabularySize * row - 100 * (row + 65536))
+    }
+
     /// A batch of `tokens` tokens, the last `targets` of them in the loss.
     private func batch(tokens: Int, targets: Int) -> TokenBatch {
         TokenBatch(

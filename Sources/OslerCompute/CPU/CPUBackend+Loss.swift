@@ -6,9 +6,6 @@ extension CPUBackend {
         min(rows, max(48, min(528, (64 << 20) / (4 * max(vocabulary, 1)) / 24 * 24)))
     }
 
-    /// Vocabulary that the gradient's product covers at a time, so that its packed operand stays in cache.
-    private static var slice: Int { 8192 }
-
     package func linearCrossEntropyWorkspace(rows: Int, width: Int, vocabulary: Int) -> Int {
         4 * Self.chunkRows(rows: rows, vocabulary: vocabulary) * vocabulary
     }
@@ -46,37 +43,9 @@ extension CPUBackend {
                 entropies: Self.floats(entropies) + start, is_top: Self.floats(isTop) + start)
             ok_cross_entropy_rows(ok_isa(isa.rawValue), pool.handle, &job, range.count)
             if let gradient {
-                multiplySlices(logits, by: head, scale: scale, into: gradient.rows(range))
-            }
-        }
-    }
-
-    /// `output = scale * logits * head`, slice by slice of the vocabulary.
-    private func multiplySlices(
-        _ logits: Tensor, by head: FrozenMatrix, scale: Float, into output: Tensor
-    ) {
-        guard case .dense(let weight) = head else {
-            multiply([.backward(logits, head, scale: scale)], adding: nil, bias: nil, into: output)
-            return
-        }
-        let (vocabulary, width) = (head.rows, head.columns)
-        for start in stride(from: 0, to: vocabulary, by: Self.slice) {
-            let count = min(Self.slice, vocabulary - start)
-            let a = ok_matrix(
-                data: logits.address + 4 * start, nf4: nil, type: OK_F32, ld: vocabulary,
-                transposed: false)
-            let b = ok_matrix(
-                data: weight.rows(start..<start + count).address, nf4: nil,
-                type: weight.kernelType, ld: width, transposed: false)
-            var product = ok_product(a: a, b: b, k: count, scale: scale)
-            let target = ok_output(
-                data: output.address, type: OK_F32, ld: width,
-                addend: start > 0 ? UnsafeRawPointer(output.address) : nil, addend_type: OK_F32,
-                addend_ld: width, bias: nil, bias_type: OK_F32)
-            withUnsafePointer(to: &product) {
-                var call = ok_call(
-                    products: $0, count: 1, m: output.rowCount, n: width, output: target)
-                ok_gemm(tile, pool.handle, productScratch, &call, 1)
+                multiply(
+                    [.backward(logits, head, scale: scale)], adding: nil, bias: nil,
+                    into: gradient.rows(range))
             }
         }
     }
