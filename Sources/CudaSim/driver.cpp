@@ -26,6 +26,8 @@ std::recursive_mutex &lock()
 }
 struct Stream {
     int error = 0;
+    /* Pieces of work: how many were queued, are done, and were waited for by a caller. */
+    u64 queued = 0, done = 0, awaited = 0;
 };
 struct Work {
     std::function<void()> work;
@@ -40,20 +42,36 @@ static Stream *current;
 static Stream *known(void *stream) { return stream ? (Stream *)stream : &defaultStream; }
 int failure(void *stream) { return known(stream)->error; }
 
+static void doNext()
+{
+    Work next = std::move(queue.front());
+    queue.pop_front();
+    current = next.stream;
+    if (!current->error) next.work();
+    next.stream->done++;
+}
 void drain()
 {
-    while (!queue.empty()) {
-        Work next = std::move(queue.front());
-        queue.pop_front();
-        current = next.stream;
-        if (!current->error) next.work();
-    }
+    while (!queue.empty()) doNext();
 }
 void enqueue(std::function<void()> work, void *stream)
 {
     queue.push_back({std::move(work), known(stream)});
+    known(stream)->queued++;
     if (!lateStream) drain();
 }
+/* Of the calling thread; see cusim_host_waits. */
+static thread_local int hostWaits;
+/* Until so many pieces of the stream's work are done. */
+static void await(void *stream, u64 count)
+{
+    Stream *s = known(stream);
+    if (count <= s->awaited) return;
+    hostWaits++;
+    s->awaited = count;
+    while (s->done < count) doNext();
+}
+static void awaitAll(void *stream) { await(stream, known(stream)->queued); }
 }  // namespace cusim
 
 namespace {
@@ -75,6 +93,8 @@ struct Function {
 };
 struct Event {
     void *stream = nullptr;
+    /* How much of the stream's work is done when it happens; 0: it was never recorded. */
+    u64 count = 0;
     std::chrono::steady_clock::time_point time;
 };
 std::map<std::string, Function> functions;
@@ -115,6 +135,8 @@ void cusim_set_eager_copies(int eager)
     cusim::drain();
     cusim::eagerCopies = eager != 0;
 }
+
+int cusim_host_waits(void) { return cusim::hostWaits; }
 
 int cuInit(unsigned)
 {
@@ -238,7 +260,7 @@ int cuMemcpyDtoHAsync_v2(void *to, Pointer from, size_t bytes, void *stream)
 {
     ENTER(stream)
     cusim::enqueue([=] { memcpy(to, (const void *)from, bytes); }, stream);
-    if (!isPinned(to)) cusim::drain();
+    if (!isPinned(to)) cusim::awaitAll(stream);
     return cusim::failure(stream);
 }
 int cuMemcpyDtoDAsync_v2(Pointer to, Pointer from, size_t bytes, void *stream)
@@ -270,7 +292,7 @@ int cuStreamDestroy_v2(void *stream)
 int cuStreamSynchronize(void *stream)
 {
     ENTER(stream)
-    cusim::drain();
+    cusim::awaitAll(stream);
     return cusim::failure(stream);
 }
 int cuEventCreate(void **event, unsigned)
@@ -292,13 +314,14 @@ int cuEventRecord(void *event, void *stream)
     ((Event *)event)->stream = stream;
     auto note = [=] { ((Event *)event)->time = std::chrono::steady_clock::now(); };
     cusim::enqueue(note, stream);
+    ((Event *)event)->count = cusim::known(stream)->queued;
     return success;
 }
 int cuEventSynchronize(void *event)
 {
     void *stream = ((Event *)event)->stream;
     ENTER(stream)
-    cusim::drain();
+    cusim::await(stream, ((Event *)event)->count);
     return cusim::failure(stream);
 }
 int cuEventElapsedTime(float *milliseconds, void *from, void *to)
