@@ -40,6 +40,27 @@ import Testing
         for (a, e) in zip(actual, expected) { #expect(abs(a - e) <= tolerance * max(1, abs(e))) }
     }
 
+    /// Two steps on one and two on the other, beside four on one.
+    @Test(
+        arguments: ["cpu", "cuda"],
+        [["dtype=float32"], ["dtype=bfloat16"], ["dtype=float32", "optim=adamw_8bit"]])
+    func `a checkpoint goes on on the other device`(first: String, overrides: [String]) throws {
+        let place = try Workplace()
+        let other = first == "cpu" ? "cuda" : "cpu"
+        let keys = ["max_steps=4", "save_strategy=steps", "save_steps=2"] + overrides
+        let whole = try losses(place, ["--device", first] + keys)
+        let rest = try losses(
+            place,
+            ["--device", other, "output_dir=\(place.path)/other"] + keys
+                + ["resume_from_checkpoint=\(place.path)/out/checkpoint-2"])
+        #expect(whole.count == 4 && rest.count == 2)
+        // Values that round to another bfloat16 or 8-bit code are a step of that code apart.
+        let tolerance = overrides == ["dtype=float32"] ? 1e-5 : 5e-3
+        for (a, e) in zip(rest, whole.suffix(2)) {
+            #expect(abs(a - e) <= tolerance * max(1, abs(e)), "\(rest) for \(whole)")
+        }
+    }
+
     @Test func `a card's answer is the CPU's`() throws {
         let place = try Workplace()
         let command = [
