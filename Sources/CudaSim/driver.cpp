@@ -3,7 +3,8 @@
 //
 // Environment: CUDASIM_COPIES=eager or late (of kernels' asynchronous copies; default late),
 // CUDASIM_STREAM=eager or late (default late), CUDASIM_MEMORY=bytes (default 4 GiB),
-// CUDASIM_DEVICES=count (default 1), CUDASIM_ARCHITECTURE=80 and so on (default 80).
+// CUDASIM_DEVICES=count (default 1), CUDASIM_ARCHITECTURE=80 and so on (default 80),
+// CUDASIM_VERSION=13000 and so on (of the driver), CUDASIM_FAIL (below).
 #include "CudaSim.h"
 #include "cusim.hpp"
 #include "stream.hpp"
@@ -17,6 +18,7 @@
 #include <deque>
 #include <map>
 #include <set>
+#include <unistd.h>
 
 namespace cusim {
 std::recursive_mutex &lock()
@@ -124,8 +126,24 @@ bool isPinned(const void *p)
 typedef std::lock_guard<std::recursive_mutex> Guard;
 }  // namespace
 
+/* CUDASIM_FAIL=CODE:CALL:PATH: once there is something at PATH, the call fails with this code; from
+ * 200 on, which is when a card or its context is lost, so does every call after it. */
+static int injected(const char *call)
+{
+    static const char *const setting = getenv("CUDASIM_FAIL");
+    static int lost;
+    if (!setting || lost) return lost;
+    const char *name = strchr(setting, ':'), *path = name ? strchr(name + 1, ':') : nullptr;
+    if (!path || strncmp(name + 1, call, (size_t)(path - name - 1)) || access(path + 1, F_OK))
+        return success;
+    int code = atoi(setting);
+    if (code >= 200) lost = code;
+    return code;
+}
+
 #define ENTER(stream) \
     Guard guard(cusim::lock()); \
+    if (int lost = injected(__func__)) return lost; \
     if (cusim::failure(stream)) return cusim::failure(stream);
 
 extern "C" {
@@ -151,7 +169,7 @@ int cuInit(unsigned)
 }
 int cuDriverGetVersion(int *version)
 {
-    *version = 13000;
+    *version = (int)setting("CUDASIM_VERSION", 13000);
     return success;
 }
 int cuDeviceGetCount(int *count)
@@ -203,7 +221,7 @@ int cuMemGetInfo_v2(size_t *available, size_t *total)
 }
 int cuMemAlloc_v2(Pointer *address, size_t bytes)
 {
-    Guard guard(cusim::lock());
+    ENTER(nullptr)
     if (bytes == 0) return invalidValue;
     if (used + bytes > memory()) return outOfMemory;
     size_t room = (bytes + 255) / 256 * 256;
@@ -395,8 +413,10 @@ static const char *const names[][3] = {
     {"100", "CUDA_ERROR_NO_DEVICE", "no CUDA-capable device is detected"},
     {"101", "CUDA_ERROR_INVALID_DEVICE", "invalid device ordinal"},
     {"200", "CUDA_ERROR_INVALID_IMAGE", "device kernel image is invalid"},
+    {"214", "CUDA_ERROR_ECC_UNCORRECTABLE", "uncorrectable ECC error encountered"},
     {"500", "CUDA_ERROR_NOT_FOUND", "named symbol not found"},
     {"719", "CUDA_ERROR_LAUNCH_FAILED", "unspecified launch failure"},
+    {"999", "CUDA_ERROR_UNKNOWN", "unknown error"},
 };
 static int describe(int result, const char **text, int column)
 {
