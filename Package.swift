@@ -90,7 +90,10 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "OslerCUDATests",
-            dependencies: ["OslerCUDA", "OslerCompute", "OslerFormats", "OslerTestSupport"],
+            dependencies: [
+                "OslerCUDA", "OslerTraining", "OslerModels", "OslerData", "OslerCompute",
+                "OslerFormats", "OslerTestSupport",
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "OslerFormatsTests", dependencies: ["OslerFormats", "OslerTestSupport"],

@@ -6,6 +6,9 @@
 TEXT(prelude) = {
 #embed "cuda/prelude.cuh"
     , 0};
+TEXT(adapter) = {
+#embed "cuda/adapter.cu"
+    , 0};
 TEXT(attention) = {
 #embed "cuda/attention.cu"
     , 0};
@@ -50,10 +53,10 @@ const ccuda_kernel_file ccuda_prelude = {"prelude.cuh", prelude, sizeof prelude 
 
 #define FILE(name) {#name ".cu", name, sizeof name - 1}
 static const ccuda_kernel_file files[] = {
-    FILE(attention), FILE(attention_backward), FILE(attention_f32), FILE(crossentropy),
-    FILE(dropout),   FILE(elementwise),        FILE(fewrows),       FILE(nf4),
-    FILE(optimizer), FILE(rmsnorm),            FILE(rope),          FILE(rows),
-    FILE(swiglu),
+    FILE(adapter),   FILE(attention), FILE(attention_backward), FILE(attention_f32),
+    FILE(crossentropy), FILE(dropout), FILE(elementwise), FILE(fewrows),
+    FILE(nf4),       FILE(optimizer), FILE(rmsnorm),       FILE(rope),
+    FILE(rows),      FILE(swiglu),
 };
 const ccuda_kernel_file *const ccuda_kernel_files = files;
 const size_t ccuda_kernel_file_count = sizeof files / sizeof *files;

@@ -3,7 +3,8 @@
 //
 // Environment: CUDASIM_COPIES=eager or late (of kernels' asynchronous copies; default late),
 // CUDASIM_STREAM=eager or late (default late), CUDASIM_MEMORY=bytes (default 4 GiB),
-// CUDASIM_DEVICES=count (default 1), CUDASIM_ARCHITECTURE=80 and so on (default 80).
+// CUDASIM_DEVICES=count (default 1), CUDASIM_ARCHITECTURE=80 and so on (default 80),
+// CUDASIM_VERSION=13000 and so on (of the driver), CUDASIM_FAIL (below).
 #include "CudaSim.h"
 #include "cusim.hpp"
 #include "stream.hpp"
@@ -17,6 +18,7 @@
 #include <deque>
 #include <map>
 #include <set>
+#include <unistd.h>
 
 namespace cusim {
 std::recursive_mutex &lock()
@@ -26,6 +28,8 @@ std::recursive_mutex &lock()
 }
 struct Stream {
     int error = 0;
+    /* Pieces of work: how many were queued, are done, and were waited for by a caller. */
+    u64 queued = 0, done = 0, awaited = 0;
 };
 struct Work {
     std::function<void()> work;
@@ -40,20 +44,36 @@ static Stream *current;
 static Stream *known(void *stream) { return stream ? (Stream *)stream : &defaultStream; }
 int failure(void *stream) { return known(stream)->error; }
 
+static void doNext()
+{
+    Work next = std::move(queue.front());
+    queue.pop_front();
+    current = next.stream;
+    if (!current->error) next.work();
+    next.stream->done++;
+}
 void drain()
 {
-    while (!queue.empty()) {
-        Work next = std::move(queue.front());
-        queue.pop_front();
-        current = next.stream;
-        if (!current->error) next.work();
-    }
+    while (!queue.empty()) doNext();
 }
 void enqueue(std::function<void()> work, void *stream)
 {
     queue.push_back({std::move(work), known(stream)});
+    known(stream)->queued++;
     if (!lateStream) drain();
 }
+/* Of the calling thread; see cusim_host_waits. */
+static thread_local int hostWaits;
+/* Until so many pieces of the stream's work are done. */
+static void await(void *stream, u64 count)
+{
+    Stream *s = known(stream);
+    if (count <= s->awaited) return;
+    hostWaits++;
+    s->awaited = count;
+    while (s->done < count) doNext();
+}
+static void awaitAll(void *stream) { await(stream, known(stream)->queued); }
 }  // namespace cusim
 
 namespace {
@@ -75,6 +95,8 @@ struct Function {
 };
 struct Event {
     void *stream = nullptr;
+    /* How much of the stream's work is done when it happens; 0: it was never recorded. */
+    u64 count = 0;
     std::chrono::steady_clock::time_point time;
 };
 std::map<std::string, Function> functions;
@@ -104,8 +126,24 @@ bool isPinned(const void *p)
 typedef std::lock_guard<std::recursive_mutex> Guard;
 }  // namespace
 
+/* CUDASIM_FAIL=CODE:CALL:PATH: once there is something at PATH, the call fails with this code; from
+ * 200 on, which is when a card or its context is lost, so does every call after it. */
+static int injected(const char *call)
+{
+    static const char *const setting = getenv("CUDASIM_FAIL");
+    static int lost;
+    if (!setting || lost) return lost;
+    const char *name = strchr(setting, ':'), *path = name ? strchr(name + 1, ':') : nullptr;
+    if (!path || strncmp(name + 1, call, (size_t)(path - name - 1)) || access(path + 1, F_OK))
+        return success;
+    int code = atoi(setting);
+    if (code >= 200) lost = code;
+    return code;
+}
+
 #define ENTER(stream) \
     Guard guard(cusim::lock()); \
+    if (int lost = injected(__func__)) return lost; \
     if (cusim::failure(stream)) return cusim::failure(stream);
 
 extern "C" {
@@ -115,6 +153,8 @@ void cusim_set_eager_copies(int eager)
     cusim::drain();
     cusim::eagerCopies = eager != 0;
 }
+
+int cusim_host_waits(void) { return cusim::hostWaits; }
 
 int cuInit(unsigned)
 {
@@ -129,7 +169,7 @@ int cuInit(unsigned)
 }
 int cuDriverGetVersion(int *version)
 {
-    *version = 13000;
+    *version = (int)setting("CUDASIM_VERSION", 13000);
     return success;
 }
 int cuDeviceGetCount(int *count)
@@ -181,7 +221,7 @@ int cuMemGetInfo_v2(size_t *available, size_t *total)
 }
 int cuMemAlloc_v2(Pointer *address, size_t bytes)
 {
-    Guard guard(cusim::lock());
+    ENTER(nullptr)
     if (bytes == 0) return invalidValue;
     if (used + bytes > memory()) return outOfMemory;
     size_t room = (bytes + 255) / 256 * 256;
@@ -238,7 +278,7 @@ int cuMemcpyDtoHAsync_v2(void *to, Pointer from, size_t bytes, void *stream)
 {
     ENTER(stream)
     cusim::enqueue([=] { memcpy(to, (const void *)from, bytes); }, stream);
-    if (!isPinned(to)) cusim::drain();
+    if (!isPinned(to)) cusim::awaitAll(stream);
     return cusim::failure(stream);
 }
 int cuMemcpyDtoDAsync_v2(Pointer to, Pointer from, size_t bytes, void *stream)
@@ -270,7 +310,7 @@ int cuStreamDestroy_v2(void *stream)
 int cuStreamSynchronize(void *stream)
 {
     ENTER(stream)
-    cusim::drain();
+    cusim::awaitAll(stream);
     return cusim::failure(stream);
 }
 int cuEventCreate(void **event, unsigned)
@@ -292,13 +332,14 @@ int cuEventRecord(void *event, void *stream)
     ((Event *)event)->stream = stream;
     auto note = [=] { ((Event *)event)->time = std::chrono::steady_clock::now(); };
     cusim::enqueue(note, stream);
+    ((Event *)event)->count = cusim::known(stream)->queued;
     return success;
 }
 int cuEventSynchronize(void *event)
 {
     void *stream = ((Event *)event)->stream;
     ENTER(stream)
-    cusim::drain();
+    cusim::await(stream, ((Event *)event)->count);
     return cusim::failure(stream);
 }
 int cuEventElapsedTime(float *milliseconds, void *from, void *to)
@@ -372,8 +413,10 @@ static const char *const names[][3] = {
     {"100", "CUDA_ERROR_NO_DEVICE", "no CUDA-capable device is detected"},
     {"101", "CUDA_ERROR_INVALID_DEVICE", "invalid device ordinal"},
     {"200", "CUDA_ERROR_INVALID_IMAGE", "device kernel image is invalid"},
+    {"214", "CUDA_ERROR_ECC_UNCORRECTABLE", "uncorrectable ECC error encountered"},
     {"500", "CUDA_ERROR_NOT_FOUND", "named symbol not found"},
     {"719", "CUDA_ERROR_LAUNCH_FAILED", "unspecified launch failure"},
+    {"999", "CUDA_ERROR_UNKNOWN", "unknown error"},
 };
 static int describe(int result, const char **text, int column)
 {

@@ -7,6 +7,9 @@
 #include "cusim.hpp"
 #include "../CCUDAKernels/cuda/prelude.cuh"
 
+namespace adapter {
+#include "../CCUDAKernels/cuda/adapter.cu"
+}
 namespace attention {
 #include "../CCUDAKernels/cuda/attention.cu"
 }

@@ -93,7 +93,10 @@ extension CUDABackend {
             let oldest = keptTiles.removeFirst().items
             if oldest.count >= numbers.count { memory = oldest }
         }
-        let room = max(256, numbers.count)
+        // A power of two: after some micro-batches each of these has room for any table, and none is
+        // freed any more, which waits for the card.
+        var room = 1024
+        while room < numbers.count { room *= 2 }
         guard let whole = memory ?? newTensor(.int32, [room]) else { return nil }
         let written = Tensor(storage: whole.storage, dtype: .int32, shape: [numbers.count])
         numbers.withUnsafeBytes { write($0, to: written) }

@@ -39,6 +39,14 @@ package final class CUDABackend: Backend, @unchecked Sendable {
     ) throws(CUDAError) {
         let driver = try search.driver()
         let major = driver.version / 1000
+        guard driver.version >= Self.oldestDriver else {
+            throw CUDAError(
+                call: "cuDriverGetVersion",
+                problem: "the driver is too old: it is of CUDA "
+                    + "\(major).\(driver.version % 1000 / 10)",
+                remedy: "install a driver of CUDA 12 or newer: "
+                    + CUDALibrary.driver.installation(driverMajor: nil, isUbuntu: search.isUbuntu))
+        }
         let nvrtc = try search.nvrtc(driverMajor: major)
         let lt = try search.cublasLt(driverMajor: major)
         let count = try driver.devices().count
@@ -78,6 +86,8 @@ package final class CUDABackend: Backend, @unchecked Sendable {
         return CUDAError(call: "cuDeviceGet(\(index))", problem: problem, remedy: remedy)
     }
 
+    /// The libraries that are looked for begin with CUDA 12.0.
+    private static let oldestDriver = 12_000
     /// bfloat16 products and asynchronous copies begin with compute capability 8.0.
     package static let oldestArchitecture = 80
 

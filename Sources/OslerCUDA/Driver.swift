@@ -39,12 +39,15 @@ package struct Driver: @unchecked Sendable {
     private static func remedy(for status: Int) -> String? {
         switch status {
         case CCUDA_ERROR_OUT_OF_MEMORY:
-            "lower per_device_train_batch_size or max_length, use load_in_4bit, or free the GPU "
-                + "of other programs (nvidia-smi shows them)"
+            "free the GPU of other programs (nvidia-smi shows them), use gradient_checkpointing or "
+                + "load_in_4bit, or lower per_device_train_batch_size or max_length"
         case CCUDA_ERROR_NO_DEVICE:
             "check that nvidia-smi lists a GPU and that CUDA_VISIBLE_DEVICES doesn't hide it"
-        case CCUDA_ERROR_SYSTEM_DRIVER_MISMATCH, 999:
+        case CCUDA_ERROR_SYSTEM_DRIVER_MISMATCH:
             "restart the machine: the driver was updated while its kernel module was loaded"
+        case CCUDA_ERROR_ECC_UNCORRECTABLE, CCUDA_ERROR_UNKNOWN:
+            "the GPU or its driver has lost its state: restart the machine, then go on from the last "
+                + "checkpoint with --resume"
         case CCUDA_ERROR_INVALID_IMAGE, CCUDA_ERROR_NO_BINARY_FOR_GPU,
             CCUDA_ERROR_UNSUPPORTED_PTX_VERSION:
             "install an NVRTC of the driver's CUDA version (osler doctor shows both)"

@@ -19,17 +19,56 @@ package enum Checkpointing: Sendable, Equatable {
 }
 
 extension CausalLM {
-    /// Forward, loss and backward of one micro-batch; adds to the adapters' gradients.
+    /// Forward, loss and backward of a step's micro-batches; adds to the adapters' gradients.
+    ///
+    /// All of them are queued before the host waits, once, for what the loss head saw: a card goes from one to the next.
+    /// Those without a target are left out.
     ///
     /// - Parameters:
     ///   - scale: what each row's loss is multiplied by in the gradient: 1 / (targets of the whole step).
-    /// - Returns: what the loss head saw at every row with a target.
+    ///   - dropout: where the masks of a micro-batch come from, by its place in `batches`.
+    /// - Returns: what the loss head saw at every row with a target, a micro-batch each.
     /// - Throws: what the backend recorded.
+    package func accumulateGradients(
+        _ batches: [TokenBatch], loss: LossKind, scale: Float, checkpointing: Checkpointing,
+        dropout: (Int) -> DropoutSource?, arena: Arena
+    ) throws -> [LossRows] {
+        try arena.scope {
+            let counts = batches.map(\.targetCount)
+            let results = arena.tensor(.float32, [3 * counts.reduce(0, +)])
+            var start = 0
+            for (index, batch) in batches.enumerated() where counts[index] > 0 {
+                let range = start..<start + 3 * counts[index]
+                queueGradients(
+                    batch, loss: loss, scale: scale, checkpointing: checkpointing,
+                    dropout: dropout(index), arena: arena,
+                    results: results.rows(range).reshaped([3, counts[index]]))
+                start = range.upperBound
+            }
+            var values = try backend.floats(results)[...]
+            return counts.map { count in
+                defer { values = values.dropFirst(3 * count) }
+                return LossRows(results: values.prefix(3 * count))
+            }
+        }
+    }
+
+    /// The same for one micro-batch.
     package func accumulateGradients(
         _ batch: TokenBatch, loss: LossKind, scale: Float, checkpointing: Checkpointing,
         dropout: DropoutSource?, arena: Arena
     ) throws -> LossRows {
-        try arena.scope {
+        try accumulateGradients(
+            [batch], loss: loss, scale: scale, checkpointing: checkpointing,
+            dropout: { _ in dropout }, arena: arena)[0]
+    }
+
+    /// - Parameter results: as `queueLoss` writes them.
+    private func queueGradients(
+        _ batch: TokenBatch, loss: LossKind, scale: Float, checkpointing: Checkpointing,
+        dropout: DropoutSource?, arena: Arena, results: Tensor
+    ) {
+        arena.scope {
             let pass = makePass(
                 positions: batch.positions, sequences: SequenceTable(lengths: batch.lengths),
                 arena: arena, dropout: dropout)
@@ -48,12 +87,10 @@ extension CausalLM {
                     arena.release(to: mark)
                 }
             }
-            let rows = try lossAndGradient(
+            queueLoss(
                 batch, hidden: states[blocks.count], loss: loss, scale: scale, gradient: gradient,
-                pass)
+                results: results, pass)
             backward(gradient, states: states, kept: kept, pass)
-            try backend.synchronize()
-            return rows
         }
     }
 
@@ -79,29 +116,33 @@ extension CausalLM {
         _ batch: TokenBatch, usesAdapters: Bool = true, arena: Arena
     ) throws -> LossRows {
         try arena.scope {
+            let results = arena.tensor(.float32, [3, batch.targetCount])
             let pass = makePass(
                 positions: batch.positions, sequences: SequenceTable(lengths: batch.lengths),
                 arena: arena, usesAdapters: usesAdapters)
             let hidden = hiddenStates(batch.ids, pass)
-            return try lossAndGradient(
-                batch, hidden: hidden, loss: .nll, scale: 1, gradient: nil, pass)
+            queueLoss(
+                batch, hidden: hidden, loss: .nll, scale: 1, gradient: nil, results: results, pass)
+            return LossRows(results: try backend.floats(results)[...])
         }
     }
 
     /// The head over the rows with a target, and the gradient of the last hidden states.
-    private func lossAndGradient(
+    ///
+    /// - Parameter results: float32 `[3, targets]`: log p(target), entropy, and whether the target is the top.
+    private func queueLoss(
         _ batch: TokenBatch, hidden: Tensor, loss: LossKind, scale: Float, gradient: Tensor?,
-        _ pass: Pass
-    ) throws -> LossRows {
+        results: Tensor, _ pass: Pass
+    ) {
         if let gradient { backend.zero(gradient) }
         let rows = batch.targets.indices.filter { batch.targets[$0] >= 0 }.map { Int32($0) }
-        guard !rows.isEmpty else { return LossRows() }
+        guard !rows.isEmpty else { return }
         let arena = pass.arena
-        return try arena.scope {
+        arena.scope {
             let normed = finalNormed(hidden, rows: rows, pass)
             let targets = arena.tensor(.int32, [rows.count])
             backend.write(rows.map { batch.targets[Int($0)] }, to: targets)
-            let results = (0..<3).map { _ in arena.tensor(.float32, [rows.count]) }
+            let seen = (0..<3).map { results.rows($0..<$0 + 1).reshaped([rows.count]) }
             let normedGradient =
                 gradient == nil ? nil : arena.tensor(.float32, normed.output.shape)
             let workspace = arena.tensor(
@@ -115,7 +156,7 @@ extension CausalLM {
                 ])
             backend.linearCrossEntropy(
                 hidden: normed.output, head: head, targets: targets, loss: loss, scale: scale,
-                logProbabilities: results[0], entropies: results[1], isTop: results[2],
+                logProbabilities: seen[0], entropies: seen[1], isTop: seen[2],
                 gradient: normedGradient, workspace: workspace)
             if let gradient, let normedGradient {
                 // A tensor of its own: the norm's backward reads its input.
@@ -125,11 +166,6 @@ extension CausalLM {
                     inverseRMS: normed.inverseRMS, accumulating: false, inputGradient: rowGradient)
                 backend.scatterRows(rowGradient, rows: normed.rows, into: gradient)
             }
-            var read = LossRows()
-            read.logProbabilities = try backend.floats(results[0])
-            read.entropies = try backend.floats(results[1])
-            read.isTop = try backend.floats(results[2])
-            return read
         }
     }
 }

@@ -39,6 +39,14 @@ package struct LossRows: Sendable {
     package var isTop: [Float] = []
 
     package init() {}
+
+    /// - Parameter results: `[3, N]`: all log probabilities, all entropies, and so on.
+    init(results: ArraySlice<Float>) {
+        let count = results.count / 3
+        logProbabilities = Array(results.prefix(count))
+        entropies = Array(results.dropFirst(count).prefix(count))
+        isTop = Array(results.suffix(count))
+    }
     package var count: Int { logProbabilities.count }
 
     /// Sum of the losses of all rows: nll `-l`, dft `-exp(l) l`.

@@ -24,6 +24,14 @@ extension ConformanceCase {
         for form in MatrixForm.allCases {
             cases += [forward(70, 300, 1300, form), backward(40, 290, 1100, form)]
         }
+        for (m, n, rank) in [
+            (19, 70, 5), (65, 136, 16), (130, 264, 33), (20, 131, 64), (17, 40, 65),
+        ] {
+            cases += [adapterTerm(m, n, rank), adapterTerm(m, n, rank, isBackward: true)]
+        }
+        for ranks in [[5, 16], [16, 16, 16], [33, 8, 33], [1, 2, 3, 4]] {
+            cases += [inputGradient(21, 136, ranks), inputGradient(66, 43, ranks)]
+        }
         cases += [inPlace(.float32), inPlace(.bfloat16), empty, several(45), several(5)]
         return cases + fewRows
     }
@@ -100,6 +108,58 @@ extension ConformanceCase {
                 run.backend.multiply(products, adding: residual, bias: bias, into: y)
                 try run.record("output \(type)", y)
             }
+        }
+    }
+
+    /// An adapter's term of a layer's output, or of its input's gradient, at ranks that fill no tile.
+    private static func adapterTerm(
+        _ m: Int, _ n: Int, _ rank: Int, isBackward: Bool = false
+    ) -> ConformanceCase {
+        let name = isBackward ? "gradient" : "output"
+        return ConformanceCase(.multiply, "\(name) [\(m), \(n)] with an adapter of rank \(rank)") {
+            run in
+            let (x, u) = (try run.normal([m, 24]), try run.normal(run.activation, [m, rank]))
+            let y = try run.output(run.activation, [m, n])
+            let products: [Product] =
+                isBackward
+                ? [
+                    .backward(x, try run.matrix(.bfloat16, 24, n)),
+                    .backward(u, try run.matrix(.float32, rank, n), scale: 0.5),
+                ]
+                : [
+                    .forward(x, try run.matrix(.bfloat16, n, 24)),
+                    .forward(u, try run.matrix(.float32, n, rank), scale: 0.5),
+                ]
+            run.backend.multiply(products, adding: nil, bias: nil, into: y)
+            try run.record("output", y)
+            let residual = try run.normal(run.activation, [m, n])
+            run.backend.multiply(
+                products, adding: residual, bias: try run.normal([n]), into: residual)
+            try run.record("added in place", residual)
+        }
+    }
+
+    /// The gradient of an input that several layers with adapters share.
+    private static func inputGradient(_ m: Int, _ n: Int, _ ranks: [Int]) -> ConformanceCase {
+        ConformanceCase(.multiply, "gradient [\(m), \(n)] with adapters of ranks \(ranks)") { run in
+            let main: [Product] = try ranks.map { rank in
+                .backward(
+                    try run.normal(run.activation, [m, 70 + rank]),
+                    try run.matrix(.bfloat16, 70 + rank, n))
+            }
+            let adapters: [Product] = try ranks.map { rank in
+                .backward(
+                    try run.normal(run.activation, [m, rank]), try run.matrix(.float32, rank, n))
+            }
+            for type in [DType.float32, .bfloat16] {
+                let y = try run.output(type, [m, n])
+                run.backend.multiply(main + adapters, adding: nil, bias: nil, into: y)
+                try run.record("\(type) output", y)
+            }
+            let bias = try run.normal([n])
+            let y = try run.normal([m, n])
+            run.backend.multiply(main + adapters, adding: y, bias: bias, into: y)
+            try run.record("added in place", y)
         }
     }
 

@@ -97,7 +97,10 @@ package struct MemoryPlan: Sendable, Equatable {
                 body)
         }
         let dropout = lora.dropout > 0 ? DropoutSource(seed: 0, microBatch: 0) : nil
+        // What the loss head saw in the step's other micro-batches: at most as many targets in each as in any.
+        let others = (options.accumulation - 1) * (trainBatches.map(\.targetCount).max() ?? 0)
         let training = try measure { model, arena in
+            _ = arena.tensor(.float32, [3 * others])
             for batch in trainBatches {
                 _ = try model.accumulateGradients(
                     batch, loss: options.loss, scale: 1, checkpointing: options.checkpointing,

@@ -93,6 +93,7 @@ package final class SFTTrainer {
                 return nil
             }
         }
+        try model.backend.synchronize()
         let summary = self.summary(seconds: monotonicSeconds() - start, firstStep: firstStep)
         try report(.finished(summary))
         return summary
@@ -119,17 +120,14 @@ package final class SFTTrainer {
                 remedy: "look at the loss mask with osler preflight")
         }
         model.backend.zero(adapter.gradients)
-        var loss = 0.0
-        for (index, batch) in batches.enumerated() where batch.targetCount > 0 {
-            loss += try accumulate(batch, index: index, stepTargets: targets)
-        }
+        let loss = try accumulate(batches, stepTargets: targets)
         if state.step == 0 { try checkFirstGradients() }
         let norm = try gradientNorm(of: batches)
         let rate = schedule.rate(step: state.step)
         let clip = options.maxGradientNorm > 0 ? options.maxGradientNorm / (norm + 1e-6) : 1
         optimizer.step(
             learningRate: rate, step: state.step + 1, gradientScale: Float(min(1, clip)))
-        try model.backend.synchronize()
+        // The update is not waited for: the next step is queued behind it.
         let tokens = batches.reduce(0) { $0 + $1.ids.count }
         state.step += 1
         state.tokens += tokens
@@ -141,23 +139,26 @@ package final class SFTTrainer {
             needed: needed(batches))
     }
 
-    /// Forward and backward of one micro-batch. Returns its share of the step's loss.
-    private func accumulate(_ batch: MicroBatch, index: Int, stepTargets: Int) throws -> Double {
-        let rows = try model.accumulateGradients(
-            TokenBatch(batch), loss: options.loss, scale: 1 / Float(stepTargets),
-            checkpointing: options.checkpointing, dropout: dropout(microBatch: index), arena: arena)
-        let loss = rows.lossSum(options.loss) / Double(stepTargets)
-        guard loss.isFinite else {
+    /// Forward and backward of all micro-batches. Returns the step's loss.
+    private func accumulate(_ batches: [MicroBatch], stepTargets: Int) throws -> Double {
+        let results = try model.accumulateGradients(
+            batches.map { TokenBatch($0) }, loss: options.loss, scale: 1 / Float(stepTargets),
+            checkpointing: options.checkpointing, dropout: dropout, arena: arena)
+        let losses = results.map { $0.lossSum(options.loss) / Double(stepTargets) }
+        if let bad = losses.firstIndex(where: { !$0.isFinite }) {
             throw InputError(
-                "the loss of step \(state.step + 1) is not finite", field: "rows \(batch.rows)",
+                "the loss of step \(state.step + 1) is not finite",
+                field: "rows \(batches[bad].rows)",
                 remedy:
                     "nothing was updated; lower learning_rate, or look at these rows with osler preflight"
             )
         }
-        state.averages.entropySum += rows.entropySum / Double(rows.count)
-        state.averages.accuracySum += rows.topSum / Double(rows.count)
-        state.averages.microBatches += 1
-        return loss
+        for rows in results where rows.count > 0 {
+            state.averages.entropySum += rows.entropySum / Double(rows.count)
+            state.averages.accuracySum += rows.topSum / Double(rows.count)
+            state.averages.microBatches += 1
+        }
+        return losses.reduce(0, +)
     }
 
     /// What the step can't do without: micro-batches that have no label are not run.

@@ -43,8 +43,8 @@ import Testing
     @Test func `bytes of a file are copied, however long`() throws {
         final class Owner: Sendable {}
         let backend = try Simulator.backend(.float32)
-        // Three turns of the staging buffers, and a rest; each turn other bytes.
-        let bytes = (0..<(3 * (8 << 20) + 5)).map {
+        // Two laps of the staging ring, and a rest; each piece other bytes.
+        let bytes = (0..<(2 * (16 << 20) + 5)).map {
             UInt8(truncatingIfNeeded: $0 &* 31 ^ $0 >> 9 ^ $0 >> 20)
         }
         let storage = try bytes.withUnsafeBytes { try backend.adopt($0, owner: Owner()) }

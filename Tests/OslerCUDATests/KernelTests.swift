@@ -13,9 +13,7 @@ import Testing
     /// Whether kernels' asynchronous copies happen at once, or as late as they may.
     private func setEagerCopies(_ eager: Bool) throws {
         typealias Function = @convention(c) (Int32) -> Void
-        let library = try #require(dlopen(try #require(Simulator.library), RTLD_NOW | RTLD_LOCAL))
-        let function = try #require(dlsym(library, "cusim_set_eager_copies"))
-        unsafeBitCast(function, to: Function.self)(eager ? 1 : 0)
+        try Simulator.function("cusim_set_eager_copies", as: Function.self)?(eager ? 1 : 0)
     }
 
     /// Attention's tiles arrive by asynchronous copies: right both when they come at once and when

@@ -38,9 +38,26 @@ enum Simulator {
         return LibrarySearch { final[$0] }
     }
 
+    /// With `OSLER_TEST_GPU=1` (`make gpu-check`) tests run on a real card.
+    static let isReal = getenv("OSLER_TEST_GPU").map { String(cString: $0) == "1" } ?? false
+
+    /// A function of the simulator itself; nil on a real card.
+    static func function<Function>(_ name: String, as type: Function.Type) throws -> Function? {
+        if isReal { return nil }
+        guard let library, let handle = dlopen(library, RTLD_NOW | RTLD_LOCAL),
+            let function = dlsym(handle, name)
+        else { throw Missing() }
+        return unsafeBitCast(function, to: type)
+    }
+
+    /// How often this thread has waited for the card so far.
+    static func hostWaits() throws -> Int {
+        typealias Function = @convention(c) () -> Int32
+        return Int(try function("cusim_host_waits", as: Function.self)?() ?? 0)
+    }
+
     /// On the simulated card, or with `OSLER_TEST_GPU=1` (`make gpu-check`) on a real one.
     static func backend(_ precision: Precision) throws -> CUDABackend {
-        let isReal = getenv("OSLER_TEST_GPU").map { String(cString: $0) == "1" } ?? false
-        return try CUDABackend(precision: precision, search: isReal ? .standard : search())
+        try CUDABackend(precision: precision, search: isReal ? .standard : search())
     }
 }

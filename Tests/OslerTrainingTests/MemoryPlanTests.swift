@@ -36,7 +36,7 @@ import Testing
         let lora = try #require(model.adapter?.configuration)
         var options = try run.options()
         (options.loss, options.checkpointing) = (item.loss, item.checkpointing)
-        (options.maxSteps, options.sampling) = (2, .sequential)
+        (options.maxSteps, options.accumulation, options.sampling) = (8, 1, .sequential)
         let rows = try run.rows()
         let batches = microBatchSlices(Array(rows.indices), size: options.batchSize).map { slice in
             TokenBatch(MicroBatch(slice.flatMap { rows[$0] }))
@@ -105,6 +105,33 @@ import Testing
         #expect(
             try bytes(false) - bytes(true)
                 == configuration.vocabularySize * row - 100 * (row + 65536))
+    }
+
+    /// The plan takes every micro-batch of a step for one with the most targets: 12 bytes each.
+    @Test func `a step of several micro-batches takes little less than was planned`() throws {
+        let run = try ReferenceRun("nll-rslora-alllinear")
+        let backend = try CPUBackend(precision: .float32, threads: 2)
+        let model = try run.model(backend)
+        var options = try run.options()
+        (options.maxSteps, options.accumulation, options.sampling) = (2, 4, .sequential)
+        let rows = try run.rows()
+        let batches = microBatchSlices(Array(rows.indices), size: options.batchSize).map { slice in
+            TokenBatch(MicroBatch(slice.flatMap { rows[$0] }))
+        }
+        let planned = try MemoryPlan.arenaBytes(
+            model.configuration, lora: try #require(model.adapter?.configuration),
+            options: options, trainBatches: largestBatches(batches), evalBatches: [],
+            backend: backend
+        ).training
+        let arena = try Arena(backend: backend, byteCount: planned)
+        let trainer = try SFTTrainer(
+            model: model, trainRows: rows, evalRows: [], options: options, arena: arena,
+            output: nil, report: { _ in })
+        _ = try trainer.train()
+        let targets = batches.map(\.targetCount)
+        let most = 4 * (targets.max() ?? 0)
+        #expect(arena.peak <= planned)
+        #expect(planned - arena.peak < 12 * most)
     }
 
     /// A batch of `tokens` tokens, the last `targets` of them in the loss.

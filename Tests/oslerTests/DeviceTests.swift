@@ -40,6 +40,77 @@ import Testing
         for (a, e) in zip(actual, expected) { #expect(abs(a - e) <= tolerance * max(1, abs(e))) }
     }
 
+    /// Two steps on one and two on the other, beside four on one.
+    @Test(
+        arguments: ["cpu", "cuda"],
+        [["dtype=float32"], ["dtype=bfloat16"], ["dtype=float32", "optim=adamw_8bit"]])
+    func `a checkpoint goes on on the other device`(first: String, overrides: [String]) throws {
+        let place = try Workplace()
+        let other = first == "cpu" ? "cuda" : "cpu"
+        let keys = ["max_steps=4", "save_strategy=steps", "save_steps=2"] + overrides
+        let whole = try losses(place, ["--device", first] + keys)
+        let rest = try losses(
+            place,
+            ["--device", other, "output_dir=\(place.path)/other"] + keys
+                + ["resume_from_checkpoint=\(place.path)/out/checkpoint-2"])
+        #expect(whole.count == 4 && rest.count == 2)
+        // Values that round to another bfloat16 or 8-bit code are a step of that code apart.
+        let tolerance = overrides == ["dtype=float32"] ? 1e-5 : 5e-3
+        for (a, e) in zip(rest, whole.suffix(2)) {
+            #expect(abs(a - e) <= tolerance * max(1, abs(e)), "\(rest) for \(whole)")
+        }
+    }
+
+    /// What a simulated card does once its second checkpoint is there, and what is said then.
+    @Test(arguments: [
+        ("2:cuMemAlloc_v2", "CUDA_ERROR_OUT_OF_MEMORY", "gradient_checkpointing"),
+        ("214:cuLaunchKernel", "CUDA_ERROR_ECC_UNCORRECTABLE", "--resume"),
+        ("719:cuMemcpyDtoHAsync_v2", "CUDA_ERROR_LAUNCH_FAILED", "osler doctor"),
+        ("999:cuStreamSynchronize", "CUDA_ERROR_UNKNOWN", "--resume"),
+    ])
+    func `a card that fails in the middle keeps the checkpoints before`(
+        failure: String, code: String, remedy: String
+    ) throws {
+        let place = try Workplace()
+        // Each row longer than those before: every step takes new memory.
+        let rows = (1..<9).map { index in
+            let text = String(repeating: "It is a sign. ", count: index)
+            return #"{"Question": "What?", "Complex_CoT": "\#(text)", "Response": "Rest."}"#
+        }
+        try place.write(rows.joined(separator: "\n"), "rows.jsonl")
+        let arguments = [
+            "train", place.configuration, "--device", "cuda", "--quiet", "max_steps=4",
+            "save_strategy=steps", "save_steps=1", "train_sampling_strategy=sequential",
+        ]
+        let out = place.path + "/out"
+        let failing = ["CUDASIM_FAIL": "\(failure):\(out)/checkpoint-2"]
+        let failed = try osler(arguments, environment: Self.card.merging(failing) { $1 })
+        #expect(failed.code == 1)
+        #expect(failed.errors.split(separator: "\n").count == 1, "\(failed.errors)")
+        #expect(failed.errors.contains(code) && failed.errors.contains(remedy), "\(failed.errors)")
+        let kept = try FileSystem.list(out).filter { $0.hasPrefix("checkpoint-") }
+        #expect(kept == ["checkpoint-1", "checkpoint-2"])
+
+        let resumed = try osler(arguments + ["--resume"], environment: Self.card)
+        #expect(resumed.code == 0, "\(resumed.errors)")
+        let whole = try osler(
+            arguments + ["output_dir=\(place.path)/whole"], environment: Self.card)
+        #expect(whole.code == 0, "\(whole.errors)")
+        let adapter = "/adapter_model.safetensors"
+        #expect(
+            try FileSystem.read(out + adapter) == FileSystem.read(place.path + "/whole" + adapter))
+    }
+
+    @Test func `a driver that is too old is an error with its version`() throws {
+        let place = try Workplace()
+        let old = Self.card.merging(["CUDASIM_VERSION": "11040"]) { $1 }
+        let asked = try osler(["train", place.configuration, "device=cuda"], environment: old)
+        #expect(asked.code == 1)
+        #expect(asked.errors.contains("it is of CUDA 11.4") && asked.errors.contains("CUDA 12"))
+        let left = try osler(["train", place.configuration, "--json"], environment: old)
+        #expect(left.code == 0 && left.errors.contains("the CPU computes"), "\(left.errors)")
+    }
+
     @Test func `a card's answer is the CPU's`() throws {
         let place = try Workplace()
         let command = [
