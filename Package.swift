@@ -90,8 +90,9 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "OslerCUDATests",
-            dependencies: ["OslerCUDA", "OslerCompute", "OslerFormats", "OslerTestSupport"],
-            swiftSettings: strict),
+            dependencies: [
+                "OslerCUDA", "OslerModels", "OslerCompute", "OslerFormats", "OslerTestSupport",
+            ], swiftSettings: strict),
         .testTarget(
             name: "OslerFormatsTests", dependencies: ["OslerFormats", "OslerTestSupport"],
             swiftSettings: strict),

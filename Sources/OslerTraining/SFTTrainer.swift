@@ -118,7 +118,7 @@ package final class SFTTrainer {
                 field: "rows \(batches.flatMap(\.rows))",
                 remedy: "look at the loss mask with osler preflight")
         }
-        model.backend.zero(adapter.gradients)
+        for gradients in adapter.gradients { model.backend.zero(gradients) }
         var loss = 0.0
         for (index, batch) in batches.enumerated() where batch.targetCount > 0 {
             loss += try accumulate(batch, index: index, stepTargets: targets)
@@ -174,7 +174,8 @@ package final class SFTTrainer {
 
     /// The norm of all gradients together, before clipping.
     private func gradientNorm(of batches: [MicroBatch]) throws -> Double {
-        let norm = try model.backend.sumOfSquares(adapter.gradients).squareRoot()
+        let norm = try adapter.gradients.reduce(0) { try $0 + model.backend.sumOfSquares($1) }
+            .squareRoot()
         guard norm.isFinite else {
             throw InputError(
                 "the gradient of step \(state.step + 1) is not finite",

@@ -1,8 +1,15 @@
 #pragma once
 #ifdef __cplusplus
-extern "C"
+extern "C" {
 #endif
 
-/* Tests find this in the library, beside CUDA's own functions: whether asynchronous copies inside
+/* Tests find these in the library, beside CUDA's own functions: whether asynchronous copies inside
  * kernels happen at once, or not before the wait that they need. */
 void cusim_set_eager_copies(int eager);
+/* Whether copies from the host happen when they are queued, together with what they must come
+ * after, or not before somebody waits for them. */
+void cusim_set_eager_uploads(int eager);
+
+#ifdef __cplusplus
+}
+#endif
