@@ -249,6 +249,8 @@ int cublasLtMatmul(
         if (((uint64_t)bases[i] | pitch) % algorithm->alignment[i]) return INVALID_VALUE;
     }
     std::lock_guard<std::recursive_mutex> guard(cusim::lock());
+    for (const void *base : bases)
+        if (!cusim::reaches(stream, base)) return EXECUTION_FAILED;
     if (cusim::failure(stream)) return EXECUTION_FAILED;
     /* Descriptors and scalars may go when the call returns; the work may not have begun. */
     Work work = {*desc, *la, *lb, *lc, *ld, algorithm->piece, *alpha, *beta, a, b, c, d};

@@ -2,7 +2,8 @@
 // pointers are host pointers.
 //
 // Environment: CUDASIM_COPIES=eager or late (of kernels' asynchronous copies; default late),
-// CUDASIM_STREAM=eager or late (default late), CUDASIM_MEMORY=bytes (default 4 GiB),
+// CUDASIM_STREAM=eager or late (default late), CUDASIM_UPLOADS=eager or late (copies from the host;
+// default as the streams), CUDASIM_MEMORY=bytes (default 4 GiB),
 // CUDASIM_DEVICES=count (default 1), CUDASIM_ARCHITECTURE=80 and so on (default 80),
 // CUDASIM_VERSION=13000 and so on (of the driver), CUDASIM_FAIL (below).
 #include "CudaSim.h"
@@ -17,6 +18,7 @@
 #include <cstdlib>
 #include <deque>
 #include <map>
+#include <memory>
 #include <set>
 #include <unistd.h>
 
@@ -27,40 +29,45 @@ std::recursive_mutex &lock()
     return mutex;
 }
 struct Stream {
+    int device = 0;
     int error = 0;
+    std::deque<std::function<void()>> queue;
     /* Pieces of work: how many were queued, are done, and were waited for by a caller. */
     u64 queued = 0, done = 0, awaited = 0;
 };
-struct Work {
-    std::function<void()> work;
-    Stream *stream;
-};
 static Stream defaultStream;
-static std::deque<Work> queue;
+static std::set<Stream *> streams = {&defaultStream};
 static bool lateStream = true;
+/* Copies from the host are done when they are queued, with what they must come after. */
+static bool eagerUploads;
 /* Whose work is being done. */
 static Stream *current;
 
 static Stream *known(void *stream) { return stream ? (Stream *)stream : &defaultStream; }
 int failure(void *stream) { return known(stream)->error; }
 
-static void doNext()
+static void doNext(Stream *stream)
 {
-    Work next = std::move(queue.front());
-    queue.pop_front();
-    current = next.stream;
-    if (!current->error) next.work();
-    next.stream->done++;
+    std::function<void()> next = std::move(stream->queue.front());
+    stream->queue.pop_front();
+    current = stream;
+    if (!stream->error) next();
+    stream->done++;
+}
+/* Does what is queued on a stream, no more than it takes for `reached` to become true. */
+static void run(Stream *stream, const bool *reached = nullptr)
+{
+    while (!stream->queue.empty() && !(reached && *reached)) doNext(stream);
 }
 void drain()
 {
-    while (!queue.empty()) doNext();
+    for (Stream *stream : streams) run(stream);
 }
 void enqueue(std::function<void()> work, void *stream)
 {
-    queue.push_back({std::move(work), known(stream)});
+    known(stream)->queue.push_back(std::move(work));
     known(stream)->queued++;
-    if (!lateStream) drain();
+    if (!lateStream) run(known(stream));
 }
 /* Of the calling thread; see cusim_host_waits. */
 static thread_local int hostWaits;
@@ -71,7 +78,7 @@ static void await(void *stream, u64 count)
     if (count <= s->awaited) return;
     hostWaits++;
     s->awaited = count;
-    while (s->done < count) doNext();
+    while (s->done < count && !s->queue.empty()) doNext(s);
 }
 static void awaitAll(void *stream) { await(stream, known(stream)->queued); }
 }  // namespace cusim
@@ -87,22 +94,37 @@ enum {
     invalidImage = 200,
     invalidHandle = 400,
     notFound = 500,
+    illegalAddress = 700,
     launchFailed = 719,
 };
+/* The devices' primary contexts; which one the calling thread works in. */
+struct Context {
+    int device;
+};
+Context contexts[] = {{0}, {1}, {2}, {3}, {4}, {5}, {6}, {7}};
+thread_local Context *currentContext = contexts;
+int currentDevice() { return currentContext->device; }
 struct Function {
     std::string name;
     size_t sharedLimit = 48 << 10;
 };
 struct Event {
-    void *stream = nullptr;
-    /* How much of the stream's work is done when it happens; 0: it was never recorded. */
+    int device = 0;
+    cusim::Stream *stream = nullptr;
+    /* Whether the work before the last record is done; a new one with each record. */
+    std::shared_ptr<bool> isReached;
+    /* How much of the stream's work is done then. */
     u64 count = 0;
     std::chrono::steady_clock::time_point time;
 };
 std::map<std::string, Function> functions;
-std::map<Pointer, size_t> allocations;
+struct Allocation {
+    size_t bytes;
+    int device;
+};
+std::map<Pointer, Allocation> allocations;
 std::map<Pointer, size_t> pinned;
-size_t used = 0;
+size_t used[sizeof(contexts) / sizeof(*contexts)];
 const int sharedOptIn = 99 << 10;
 
 u64 setting(const char *name, u64 otherwise)
@@ -114,6 +136,19 @@ bool is(const char *name, const char *value)
 {
     const char *text = getenv(name);
     return text && !strcmp(text, value);
+}
+int deviceCount()
+{
+    u64 count = setting("CUDASIM_DEVICES", 1), most = sizeof(contexts) / sizeof(*contexts);
+    return (int)(count < most ? count : most);
+}
+/* The device that a pointer's memory belongs to; -1 for other numbers. */
+int deviceOf(Pointer p)
+{
+    auto after = allocations.upper_bound(p);
+    if (after == allocations.begin()) return -1;
+    --after;
+    return p < after->first + after->second.bytes ? after->second.device : -1;
 }
 size_t memory() { return (size_t)setting("CUDASIM_MEMORY", (u64)4 << 30); }
 bool isPinned(const void *p)
@@ -141,6 +176,12 @@ static int injected(const char *call)
     return code;
 }
 
+bool cusim::reaches(void *stream, const void *pointer)
+{
+    int device = deviceOf((Pointer)pointer);
+    return device < 0 || device == known(stream)->device;
+}
+
 #define ENTER(stream) \
     Guard guard(cusim::lock()); \
     if (int lost = injected(__func__)) return lost; \
@@ -153,6 +194,11 @@ void cusim_set_eager_copies(int eager)
     cusim::drain();
     cusim::eagerCopies = eager != 0;
 }
+void cusim_set_eager_uploads(int eager)
+{
+    Guard guard(cusim::lock());
+    cusim::eagerUploads = eager != 0;
+}
 
 int cusim_host_waits(void) { return cusim::hostWaits; }
 
@@ -163,9 +209,10 @@ int cuInit(unsigned)
     if (!once) {
         cusim::eagerCopies = is("CUDASIM_COPIES", "eager");
         cusim::lateStream = !is("CUDASIM_STREAM", "eager");
+        cusim::eagerUploads = is("CUDASIM_UPLOADS", "eager");
         once = true;
     }
-    return setting("CUDASIM_DEVICES", 1) ? success : noDevice;
+    return deviceCount() ? success : noDevice;
 }
 int cuDriverGetVersion(int *version)
 {
@@ -174,13 +221,13 @@ int cuDriverGetVersion(int *version)
 }
 int cuDeviceGetCount(int *count)
 {
-    *count = (int)setting("CUDASIM_DEVICES", 1);
+    *count = deviceCount();
     return success;
 }
 int cuDeviceGet(int *device, int index)
 {
     *device = index;
-    return index >= 0 && (u64)index < setting("CUDASIM_DEVICES", 1) ? success : invalidDevice;
+    return index >= 0 && index < deviceCount() ? success : invalidDevice;
 }
 int cuDeviceGetName(char *name, int length, int)
 {
@@ -203,34 +250,38 @@ int cuDeviceTotalMem_v2(size_t *bytes, int)
     *bytes = memory();
     return success;
 }
-int cuDevicePrimaryCtxRetain(void **context, int)
+int cuDevicePrimaryCtxRetain(void **context, int device)
 {
-    static int one;
-    *context = &one;
+    *context = &contexts[device];
     return success;
 }
 int cuDevicePrimaryCtxRelease_v2(int) { return success; }
-int cuCtxSetCurrent(void *) { return success; }
+int cuCtxSetCurrent(void *context)
+{
+    currentContext = (Context *)context;
+    return success;
+}
 
 int cuMemGetInfo_v2(size_t *available, size_t *total)
 {
     Guard guard(cusim::lock());
     *total = memory();
-    *available = *total > used ? *total - used : 0;
+    size_t taken = used[currentDevice()];
+    *available = *total > taken ? *total - taken : 0;
     return success;
 }
 int cuMemAlloc_v2(Pointer *address, size_t bytes)
 {
     ENTER(nullptr)
     if (bytes == 0) return invalidValue;
-    if (used + bytes > memory()) return outOfMemory;
+    if (used[currentDevice()] + bytes > memory()) return outOfMemory;
     size_t room = (bytes + 255) / 256 * 256;
     void *p = aligned_alloc(256, room);
     if (!p) return outOfMemory;
     memset(p, 0xFF, room);
     *address = (Pointer)p;
-    allocations[(Pointer)p] = bytes;
-    used += bytes;
+    allocations[(Pointer)p] = {bytes, currentDevice()};
+    used[currentDevice()] += bytes;
     return success;
 }
 int cuMemFree_v2(Pointer address)
@@ -240,8 +291,8 @@ int cuMemFree_v2(Pointer address)
     if (found == allocations.end()) return invalidValue;
     /* As CUDA does: what is queued may still use it. */
     cusim::drain();
-    used -= found->second;
-    memset((void *)address, 0xFF, found->second);
+    used[found->second.device] -= found->second.bytes;
+    memset((void *)address, 0xFF, found->second.bytes);
     allocations.erase(found);
     free((void *)address);
     return success;
@@ -266,17 +317,20 @@ int cuMemFreeHost(void *p)
 int cuMemcpyHtoDAsync_v2(Pointer to, const void *from, size_t bytes, void *stream)
 {
     ENTER(stream)
+    if (!cusim::reaches(stream, (void *)to)) return invalidValue;
     if (isPinned(from)) {
         cusim::enqueue([=] { memcpy((void *)to, from, bytes); }, stream);
     } else {
         std::string kept((const char *)from, bytes);
         cusim::enqueue([=] { memcpy((void *)to, kept.data(), bytes); }, stream);
     }
+    if (cusim::eagerUploads) cusim::run(cusim::known(stream));
     return success;
 }
 int cuMemcpyDtoHAsync_v2(void *to, Pointer from, size_t bytes, void *stream)
 {
     ENTER(stream)
+    if (!cusim::reaches(stream, (void *)from)) return invalidValue;
     cusim::enqueue([=] { memcpy(to, (const void *)from, bytes); }, stream);
     if (!isPinned(to)) cusim::awaitAll(stream);
     return cusim::failure(stream);
@@ -284,12 +338,25 @@ int cuMemcpyDtoHAsync_v2(void *to, Pointer from, size_t bytes, void *stream)
 int cuMemcpyDtoDAsync_v2(Pointer to, Pointer from, size_t bytes, void *stream)
 {
     ENTER(stream)
+    if (!cusim::reaches(stream, (void *)to) || !cusim::reaches(stream, (void *)from))
+        return invalidValue;
+    cusim::enqueue([=] { memcpy((void *)to, (const void *)from, bytes); }, stream);
+    return success;
+}
+int cuMemcpyPeerAsync(
+    Pointer to, void *toContext, Pointer from, void *fromContext, size_t bytes, void *stream)
+{
+    ENTER(stream)
+    if (deviceOf(to) != ((Context *)toContext)->device ||
+        deviceOf(from) != ((Context *)fromContext)->device)
+        return invalidValue;
     cusim::enqueue([=] { memcpy((void *)to, (const void *)from, bytes); }, stream);
     return success;
 }
 int cuMemsetD8Async(Pointer to, unsigned char value, size_t bytes, void *stream)
 {
     ENTER(stream)
+    if (!cusim::reaches(stream, (void *)to)) return invalidValue;
     cusim::enqueue([=] { memset((void *)to, value, bytes); }, stream);
     return success;
 }
@@ -297,13 +364,17 @@ int cuMemsetD8Async(Pointer to, unsigned char value, size_t bytes, void *stream)
 int cuStreamCreate(void **stream, unsigned)
 {
     Guard guard(cusim::lock());
-    *stream = new cusim::Stream;
+    cusim::Stream *made = new cusim::Stream;
+    made->device = currentDevice();
+    cusim::streams.insert(made);
+    *stream = made;
     return success;
 }
 int cuStreamDestroy_v2(void *stream)
 {
     Guard guard(cusim::lock());
     cusim::drain();
+    cusim::streams.erase((cusim::Stream *)stream);
     delete (cusim::Stream *)stream;
     return success;
 }
@@ -313,10 +384,24 @@ int cuStreamSynchronize(void *stream)
     cusim::awaitAll(stream);
     return cusim::failure(stream);
 }
+/* What is queued on the stream from now on comes after the event's last record, wherever that is. */
+int cuStreamWaitEvent(void *stream, void *event, unsigned flags)
+{
+    ENTER(stream)
+    if (flags) return invalidValue;
+    Event *e = (Event *)event;
+    if (!e->isReached) return success;
+    auto isReached = e->isReached;
+    cusim::Stream *other = e->stream;
+    cusim::enqueue([=] { if (!*isReached) cusim::run(other, isReached.get()); }, stream);
+    return success;
+}
 int cuEventCreate(void **event, unsigned)
 {
     Guard guard(cusim::lock());
-    *event = new Event;
+    Event *made = new Event;
+    made->device = currentDevice();
+    *event = made;
     return success;
 }
 int cuEventDestroy_v2(void *event)
@@ -329,18 +414,25 @@ int cuEventDestroy_v2(void *event)
 int cuEventRecord(void *event, void *stream)
 {
     ENTER(stream)
-    ((Event *)event)->stream = stream;
-    auto note = [=] { ((Event *)event)->time = std::chrono::steady_clock::now(); };
+    Event *e = (Event *)event;
+    if (e->device != cusim::known(stream)->device) return invalidHandle;
+    e->stream = cusim::known(stream);
+    auto isReached = e->isReached = std::make_shared<bool>(false);
+    auto note = [=] {
+        *isReached = true;
+        e->time = std::chrono::steady_clock::now();
+    };
     cusim::enqueue(note, stream);
     ((Event *)event)->count = cusim::known(stream)->queued;
     return success;
 }
 int cuEventSynchronize(void *event)
 {
-    void *stream = ((Event *)event)->stream;
-    ENTER(stream)
-    cusim::await(stream, ((Event *)event)->count);
-    return cusim::failure(stream);
+    Event *e = (Event *)event;
+    if (!e->isReached) return success;
+    ENTER(e->stream)
+    cusim::await(e->stream, e->count);
+    return cusim::failure(e->stream);
 }
 int cuEventElapsedTime(float *milliseconds, void *from, void *to)
 {
@@ -392,10 +484,14 @@ int cuLaunchKernel(
     if (!threads || threads > 1024 || !gx || !gy || !gz || gy > 65535 || gz > 65535 || extra ||
         sharedBytes > f->sharedLimit)
         return invalidValue;
+    if (cusim::known(stream)->device != currentDevice()) return invalidHandle;
     /* The driver copies arguments when it is called. */
     const cusim::Kernel *kernel = cusim::find(f->name);
     std::vector<u64> values(kernel->sizes.size());
-    for (size_t i = 0; i < values.size(); i++) memcpy(&values[i], arguments[i], kernel->sizes[i]);
+    for (size_t i = 0; i < values.size(); i++) {
+        memcpy(&values[i], arguments[i], kernel->sizes[i]);
+        if (!cusim::reaches(stream, (void *)values[i])) return illegalAddress;
+    }
     auto work = [=]() mutable {
         std::vector<void *> places;
         for (u64 &value : values) places.push_back(&value);
@@ -414,7 +510,9 @@ static const char *const names[][3] = {
     {"101", "CUDA_ERROR_INVALID_DEVICE", "invalid device ordinal"},
     {"200", "CUDA_ERROR_INVALID_IMAGE", "device kernel image is invalid"},
     {"214", "CUDA_ERROR_ECC_UNCORRECTABLE", "uncorrectable ECC error encountered"},
+    {"400", "CUDA_ERROR_INVALID_HANDLE", "invalid resource handle"},
     {"500", "CUDA_ERROR_NOT_FOUND", "named symbol not found"},
+    {"700", "CUDA_ERROR_ILLEGAL_ADDRESS", "an illegal memory access was encountered"},
     {"719", "CUDA_ERROR_LAUNCH_FAILED", "unspecified launch failure"},
     {"999", "CUDA_ERROR_UNKNOWN", "unknown error"},
 };

@@ -1,6 +1,9 @@
 package import OslerCompute
 
 extension CUDABackend {
+    /// Elements of the widest heads that there is a kernel for.
+    static let widestHead = 128
+
     package func attention(
         query: Tensor, key: Tensor, value: Tensor, sequences: SequenceTable, scale: Float,
         output: Tensor, logSumExp: Tensor
@@ -111,6 +114,7 @@ private struct AttentionShape {
         (queries, heads, width) = (query.shape[0], query.shape[1], query.shape[2])
         keyHeads = key.shape[1]
         precondition(key.shape[2] == width && heads % keyHeads == 0, "\(query.shape) \(key.shape)")
-        precondition(width % 8 == 0 && width <= 128, "attention heads of \(width)")
+        precondition(
+            width % 8 == 0 && width <= CUDABackend.widestHead, "attention heads of \(width)")
     }
 }

@@ -1,22 +1,8 @@
 package import OslerCompute
 
 extension CUDABackend {
-    /// Rows whose logits exist at a time: 256 MiB of them, and enough to fill the card's products.
-    private static func chunkRows(rows: Int, vocabulary: Int) -> Int {
-        min(rows, max(128, (256 << 20) / (4 * max(vocabulary, 1))))
-    }
-
-    /// float32 logits of a chunk and, in bfloat16, their gradient beside them, at the alignment that
-    /// products like.
-    private func layout(rows: Int, vocabulary: Int) -> (gradientOffset: Int, byteCount: Int) {
-        let count = Self.chunkRows(rows: rows, vocabulary: vocabulary) * vocabulary
-        if precision == .float32 { return (0, 4 * count) }
-        let offset = (4 * count + 255) / 256 * 256
-        return (offset, offset + 2 * count)
-    }
-
     package func linearCrossEntropyWorkspace(rows: Int, width: Int, vocabulary: Int) -> Int {
-        layout(rows: rows, vocabulary: vocabulary).byteCount
+        Self.headWorkspace(precision, rows: rows, vocabulary: vocabulary).byteCount
     }
 
     package func linearCrossEntropy(
@@ -33,7 +19,7 @@ extension CUDABackend {
             })
         precondition(gradient == nil || gradient?.shape == hidden.shape)
         precondition(gradient == nil || gradient?.dtype == .float32)
-        let layout = layout(rows: rows, vocabulary: vocabulary)
+        let layout = Self.headWorkspace(precision, rows: rows, vocabulary: vocabulary)
         precondition(
             workspace.byteCount >= layout.byteCount, "workspace of \(workspace.byteCount) bytes")
 

@@ -31,6 +31,8 @@ package final class CUDABackend: Backend, @unchecked Sendable {
     /// Of `CUDABackend+Optimizer.swift`: the values of 8-bit states.
     var dynamicMaps: Tensor?
     let staging: StagingRing
+    /// For copies between cards: recorded where one may begin, and where it is done.
+    let crossing: Event
 
     /// - Throws: `CUDAError` when a library is missing, or the card can't be used.
     package init(
@@ -70,6 +72,7 @@ package final class CUDABackend: Backend, @unchecked Sendable {
                 nvrtc: nvrtc, cache: .standard(search.environment)), sources: sources)
         cublasLt = try CublasLtHandle(lt, on: device)
         staging = try StagingRing(on: device)
+        crossing = try Event(on: device)
     }
 
     private static func missing(_ index: Int, of count: Int) -> CUDAError {
@@ -99,19 +102,6 @@ package final class CUDABackend: Backend, @unchecked Sendable {
     package func freeBytes() throws -> Int { try device.freeBytes() }
     /// The most bytes that this process has held on the card, beside the driver's own.
     package var peakBytes: Int { device.held.withLock { $0.peak } }
-
-    /// The most scratch that operations on `tokens` tokens take: operands of products in their type,
-    /// the largest weight decoded, float32 sums, cuBLASLt's workspace, and attention's row sums.
-    ///
-    /// - Parameters:
-    ///   - widest: the longest row of an activation.
-    ///   - largestWeight: values in the largest matrix of a layer.
-    package func scratchBound(tokens: Int, widest: Int, largestWeight: Int, heads: Int) -> Int {
-        let width = precision.activationType.byteWidth
-        return 4 * tokens * widest * width + 2 * largestWeight * width
-            + 4 * widest * Self.accumulatedRows(columns: widest) + CublasLtHandle.workspaceBytes
-            + 4 * tokens * heads
-    }
 
     /// Runs `body` with the card's context current, unless something failed before.
     func perform(_ body: () throws(CUDAError) -> Void) {

@@ -52,7 +52,8 @@ extension Driver {
     }
 }
 
-/// A card in use: its primary context, held while this lives, and the one queue of work on it.
+/// A card in use: its primary context, held while this lives, the one queue of work on it, and one of
+/// copies beside it.
 ///
 /// `@unchecked Sendable`: all is constant. The driver's idea of a current context is one a thread;
 /// `activate` sets it.
@@ -61,8 +62,10 @@ final class Device: @unchecked Sendable {
     let description: DeviceDescription
     /// Work is done in the order in which it was queued.
     let stream: CUstream
+    /// Copies that must not hold up the work; events say what waits for what.
+    let copyStream: CUstream
     private let handle: CUdevice
-    private let context: CUcontext
+    let context: CUcontext
     /// Bytes that this process holds on the card, and the most that it has held.
     let held = Mutex((now: 0, peak: 0))
 
@@ -78,6 +81,7 @@ final class Device: @unchecked Sendable {
         do throws(CUDAError) {
             try driver.check(driver.call.cuCtxSetCurrent(context), "cuCtxSetCurrent")
             stream = try driver.makeStream()
+            copyStream = try driver.makeStream()
         } catch {
             _ = driver.call.cuDevicePrimaryCtxRelease_v2(handle)
             throw error
@@ -87,6 +91,7 @@ final class Device: @unchecked Sendable {
 
     deinit {
         _ = driver.call.cuCtxSetCurrent(context)
+        _ = driver.call.cuStreamDestroy_v2(copyStream)
         _ = driver.call.cuStreamDestroy_v2(stream)
         _ = driver.call.cuDevicePrimaryCtxRelease_v2(handle)
     }
@@ -96,9 +101,15 @@ final class Device: @unchecked Sendable {
         try driver.check(driver.call.cuCtxSetCurrent(context), "cuCtxSetCurrent")
     }
 
-    /// Waits for all that was queued.
+    /// Waits for all work that was queued.
     func synchronize() throws(CUDAError) {
         try driver.check(driver.call.cuStreamSynchronize(stream), "cuStreamSynchronize")
+    }
+
+    /// Waits for all copies that were queued beside the work.
+    func synchronizeCopies() throws(CUDAError) {
+        try activate()
+        try driver.check(driver.call.cuStreamSynchronize(copyStream), "cuStreamSynchronize")
     }
 
     func freeBytes() throws(CUDAError) -> Int {

@@ -22,7 +22,7 @@ extension Device {
     /// When the work that may use it is done. What fails here has no one to hear it; the next call
     /// reports it again.
     func free(_ address: CUdeviceptr, byteCount: Int) {
-        try? activate()
+        try? synchronizeCopies()
         try? synchronize()
         _ = driver.call.cuMemFree_v2(address)
         held.withLock { $0.now -= byteCount }

@@ -8,6 +8,7 @@ struct Event: ~Copyable {
     init(on device: Device, timing: Bool = false) throws(CUDAError) {
         var event: CUevent?
         let driver = device.driver
+        try device.activate()
         let flags = timing ? CCUDA_EVENT_DEFAULT : CCUDA_EVENT_DISABLE_TIMING
         try driver.check(driver.call.cuEventCreate(&event, UInt32(flags)), "cuEventCreate")
         guard let event else { throw CUDAError(call: "cuEventCreate", problem: "gave no event") }
@@ -16,9 +17,16 @@ struct Event: ~Copyable {
 
     deinit { _ = device.driver.call.cuEventDestroy_v2(handle) }
 
-    func record() throws(CUDAError) {
+    /// - Parameter stream: the queue; nil: that of work.
+    func record(on stream: CUstream? = nil) throws(CUDAError) {
         try device.driver.check(
-            device.driver.call.cuEventRecord(handle, device.stream), "cuEventRecord")
+            device.driver.call.cuEventRecord(handle, stream ?? device.stream), "cuEventRecord")
+    }
+
+    /// What is queued on `stream` from now on comes after where this was recorded last.
+    func delay(_ stream: CUstream) throws(CUDAError) {
+        try device.driver.check(
+            device.driver.call.cuStreamWaitEvent(stream, handle, 0), "cuStreamWaitEvent")
     }
 
     /// Waits until the card has come to where it was recorded; not at all if it never was.

@@ -33,7 +33,15 @@ package protocol Backend: AnyObject, Sendable {
     /// Copies elements, converting between float32 and bfloat16 (round to nearest even) when the
     /// types differ.
     func copy(_ source: Tensor, to destination: Tensor)
+    /// Copies the elements of another device's tensor, once its work so far is done; the other's later work waits for
+    /// that. Of the same kind of backend, type and number of elements.
+    func fetch(_ source: Tensor, from other: any Backend, into destination: Tensor)
     func synchronize() throws
+
+    /// Host memory that slots are filled from: page-locked where the device is a card. The host may write to it.
+    func allocatePinned(byteCount: Int) throws -> Storage
+    /// Device memory that is filled from such memory while the device computes.
+    func makeSlot(byteCount: Int) throws -> any StreamSlot
 
     // MARK: Products
 

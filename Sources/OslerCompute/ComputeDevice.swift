@@ -27,3 +27,11 @@ package enum ComputeDevice: Sendable, Equatable, CustomStringConvertible {
         }
     }
 }
+
+/// How a model lies on devices, as transformers' `device_map` says it.
+package enum DeviceMap: String, Sendable {
+    /// All of it on one.
+    case whole
+    /// Over several cards by their memory; what fits on none waits in host memory.
+    case auto
+}

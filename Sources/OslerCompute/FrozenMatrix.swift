@@ -17,6 +17,13 @@ package enum FrozenMatrix: Sendable {
         case .nf4(let matrix): matrix.columns
         }
     }
+    /// The device of a `DeviceGroup` that it lies on.
+    package var place: Int {
+        switch self {
+        case .dense(let tensor): tensor.storage.place
+        case .nf4(let matrix): matrix.codes.storage.place
+        }
+    }
     package var byteCount: Int {
         switch self {
         case .dense(let tensor): tensor.byteCount

@@ -26,15 +26,19 @@ package enum Precision: Sendable, Hashable {
 package final class Storage: @unchecked Sendable {
     package let base: UnsafeMutableRawPointer
     package let byteCount: Int
+    /// Which device of a `DeviceGroup` it belongs to.
+    package let place: Int
     private let source: (any RereadableMemory)?
     private let release: @Sendable (UnsafeMutableRawPointer) -> Void
 
     /// - Parameter source: what lends the memory, where that can be read again.
     package init(
-        base: UnsafeMutableRawPointer, byteCount: Int, source: (any RereadableMemory)? = nil,
+        base: UnsafeMutableRawPointer, byteCount: Int, place: Int = 0,
+        source: (any RereadableMemory)? = nil,
         release: @escaping @Sendable (UnsafeMutableRawPointer) -> Void
     ) {
-        (self.base, self.byteCount, self.source, self.release) = (base, byteCount, source, release)
+        (self.base, self.byteCount, self.place) = (base, byteCount, place)
+        (self.source, self.release) = (source, release)
     }
 
     deinit { release(base) }

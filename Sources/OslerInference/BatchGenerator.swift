@@ -57,21 +57,13 @@ package final class BatchGenerator {
     ) throws {
         precondition(sequences > 0 && capacity > 0 && capacity <= model.rotary.positions)
         (self.model, self.usesAdapters) = (model, usesAdapters)
-        let backend = model.backend
-        cache = try KeyValueCache(
-            model.configuration, backend: backend, sequences: sequences, capacity: capacity)
+        cache = try KeyValueCache(model, sequences: sequences, capacity: capacity)
         slots = Array(repeating: nil, count: sequences)
-        func bytes(tokens: Int, rows: Int) throws -> Int {
-            try CausalLM.inferenceArenaBytes(
-                model.configuration, precision: backend.precision,
-                lora: model.adapter?.configuration, tokens: tokens, rows: rows)
-        }
         let group = min(sequences, fewRows)
-        arena = try Arena(
-            backend: backend,
-            byteCount: max(
-                try bytes(tokens: min(Generator.prefillTokens, capacity), rows: 1),
-                try bytes(tokens: group, rows: group)))
+        let prompts = try model.inferenceArenaBytes(
+            tokens: min(Generator.prefillTokens, capacity), rows: 1)
+        let steps = try model.inferenceArenaBytes(tokens: group, rows: group)
+        arena = try Arena(backend: model.backend, byteCounts: zip(prompts, steps).map { max($0, $1) })
     }
 
     /// Answers `requests`; `onAnswer(index, answer)` is called as each one ends.

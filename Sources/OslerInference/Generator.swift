@@ -21,13 +21,11 @@ package final class Generator {
     package init(_ model: CausalLM, capacity: Int, usesAdapters: Bool = true) throws {
         precondition(capacity > 0 && capacity <= model.rotary.positions)
         (self.model, self.usesAdapters) = (model, usesAdapters)
-        let backend = model.backend
-        cache = try KeyValueCache(
-            model.configuration, backend: backend, sequences: 1, capacity: capacity)
-        let bytes = try CausalLM.inferenceArenaBytes(
-            model.configuration, precision: backend.precision, lora: model.adapter?.configuration,
-            tokens: min(Self.prefillTokens, capacity), rows: 1)
-        arena = try Arena(backend: backend, byteCount: bytes)
+        cache = try KeyValueCache(model, sequences: 1, capacity: capacity)
+        arena = try Arena(
+            backend: model.backend,
+            byteCounts: try model.inferenceArenaBytes(
+                tokens: min(Self.prefillTokens, capacity), rows: 1))
     }
 
     package var capacity: Int { cache.capacity }

@@ -65,12 +65,10 @@ package struct ModelMerger {
     }
 
     private func logits(_ model: CausalLM, _ probe: [Int32]) throws -> [Float] {
-        let bytes = try CausalLM.inferenceArenaBytes(
-            model.configuration, precision: backend.precision, lora: model.adapter?.configuration,
-            tokens: probe.count, rows: probe.count)
+        let bytes = try model.inferenceArenaBytes(tokens: probe.count, rows: probe.count)
         return try model.logits(
             TokenBatch(sequences: [probe], allTargets: false),
-            arena: Arena(backend: backend, byteCount: bytes))
+            arena: Arena(backend: backend, byteCounts: bytes))
     }
 
     private func agreement(_ expected: [Float], _ merged: [Float]) -> Agreement {

@@ -68,12 +68,10 @@ package final class SequenceScorer {
     /// The log probability of every token of the vocabulary after `ids`.
     package func next(after ids: [Int32]) throws -> [Double] {
         try model.reservePositions(ids.count)
-        let bytes = try CausalLM.inferenceArenaBytes(
-            model.configuration, precision: model.backend.precision,
-            lora: model.adapter?.configuration, tokens: ids.count, rows: 1)
+        let bytes = try model.inferenceArenaBytes(tokens: ids.count, rows: 1)
         if nextArena == nil || ids.count > nextArenaTokens {
             nextArena = nil
-            nextArena = try Arena(backend: model.backend, byteCount: bytes)
+            nextArena = try Arena(backend: model.backend, byteCounts: bytes)
             nextArenaTokens = ids.count
         }
         guard let nextArena else { return [] }
@@ -88,10 +86,8 @@ package final class SequenceScorer {
         if let arena, tokens <= arenaTokens { return arena }
         arena = nil
         arenaTokens = max(tokens, arenaTokens * 2)
-        let bytes = try CausalLM.lossArenaBytes(
-            model.configuration, backend: model.backend, lora: model.adapter?.configuration,
-            tokens: arenaTokens)
-        let new = try Arena(backend: model.backend, byteCount: bytes)
+        let new = try Arena(
+            backend: model.backend, byteCounts: try model.lossArenaBytes(tokens: arenaTokens))
         arena = new
         return new
     }

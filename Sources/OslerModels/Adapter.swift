@@ -10,8 +10,8 @@ package struct Adapter: Sendable {
     }
     package let configuration: LoRAConfiguration
     package let modules: [Module]
-    /// All gradients, one after the other, float32: cleared in one go.
-    package let gradients: Tensor
+    /// All gradients, one after the other, float32, a tensor a device: cleared in one go.
+    package let gradients: [Tensor]
 
     /// A's and B's with their gradients, named as in PEFT's files, in the order of the forward pass.
     package var parameters: [(name: String, value: Tensor, gradient: Tensor)] {
@@ -23,7 +23,7 @@ package struct Adapter: Sendable {
             ]
         }
     }
-    package var parameterCount: Int { gradients.count }
+    package var parameterCount: Int { gradients.reduce(0) { $0 + $1.count } }
 
     /// PEFT's names of a module's A and B.
     private static func keys(_ module: String) -> (a: String, b: String) {
@@ -38,6 +38,8 @@ package struct Adapter: Sendable {
         let output: Int
         let rank: Int
         let scale: Double
+        /// The device of its weight, and of the pair.
+        let place: Int
 
         /// The pair's tensors as they are in a file.
         var tensors: [(name: String, shape: [Int])] {
@@ -74,23 +76,29 @@ extension CausalLM {
         _ configuration: LoRAConfiguration, fill: (String, LoRAPair) throws -> Void
     ) throws {
         let selected = try selection(configuration)
-        let count = selected.reduce(0) { $0 + $1.rank * ($1.input + $1.output) }
-        let parameters = try backend.tensor(.float32, [count])
-        let gradients = try backend.tensor(.float32, [count])
-        backend.zero(gradients)
-        var offset = 0
-        func take(_ rows: Int, _ columns: Int) -> (Tensor, Tensor) {
-            let range = offset..<offset + rows * columns
-            offset = range.upperBound
+        let devices = 0..<placement.devices
+        func tensors() throws -> [Tensor] {
+            try devices.map { device in
+                let own = selected.filter { $0.place == device }
+                let count = own.reduce(0) { $0 + $1.rank * ($1.input + $1.output) }
+                return try backend.on(device) { try backend.tensor(.float32, [count]) }
+            }
+        }
+        let (parameters, gradients) = (try tensors(), try tensors())
+        for tensor in gradients { backend.zero(tensor) }
+        var offsets = devices.map { _ in 0 }
+        func take(_ rows: Int, _ columns: Int, on place: Int) -> (Tensor, Tensor) {
+            let range = offsets[place]..<offsets[place] + rows * columns
+            offsets[place] = range.upperBound
             return (
-                parameters.rows(range).reshaped([rows, columns]),
-                gradients.rows(range).reshaped([rows, columns])
+                parameters[place].rows(range).reshaped([rows, columns]),
+                gradients[place].rows(range).reshaped([rows, columns])
             )
         }
         var modules: [Adapter.Module] = []
         for (index, module) in selected.enumerated() {
-            let (a, gradientA) = take(module.rank, module.input)
-            let (b, gradientB) = take(module.output, module.rank)
+            let (a, gradientA) = take(module.rank, module.input, on: module.place)
+            let (b, gradientB) = take(module.output, module.rank, on: module.place)
             let pair = LoRAPair(
                 index: index, a: a, b: b, gradientA: gradientA, gradientB: gradientB,
                 scale: Float(module.scale), dropout: Float(configuration.dropout))
@@ -115,7 +123,8 @@ extension CausalLM {
                 .init(
                     name: linear.name, input: linear.inputWidth, output: linear.outputWidth,
                     rank: try configuration.rank(of: linear.name),
-                    scale: try configuration.scale(of: linear.name)))
+                    scale: try configuration.scale(of: linear.name),
+                    place: linear.weight.place))
         }
         try checkTargets(configuration, names: names, selected: selected.map(\.name))
         return selected

@@ -10,12 +10,37 @@ package final class Arena {
     /// The most bytes that were in use at once since `init`.
     package private(set) var peak = 0
     private let storage: Storage
+    /// The parts on the further devices of a group.
+    private let others: [Arena]
 
     /// - Throws: when the memory can't be had.
-    package init(backend: any Backend, byteCount: Int) throws {
-        self.backend = backend
-        storage = try backend.allocate(byteCount: max(byteCount, 64))
+    package convenience init(backend: any Backend, byteCount: Int) throws {
+        try self.init(backend: backend, byteCounts: [byteCount])
     }
+
+    /// A part on each of the first devices of a group.
+    ///
+    /// - Throws: when the memory can't be had.
+    package convenience init(backend: any Backend, byteCounts: [Int]) throws {
+        let others = try byteCounts.indices.dropFirst().map {
+            try Arena(on: $0, of: backend, byteCount: byteCounts[$0])
+        }
+        try self.init(on: 0, of: backend, byteCount: byteCounts[0], others: others)
+    }
+
+    private init(
+        on device: Int, of backend: any Backend, byteCount: Int, others: [Arena] = []
+    ) throws {
+        (self.backend, self.others) = (backend, others)
+        storage = try backend.on(device) {
+            try backend.allocate(byteCount: max(byteCount, 64))
+        }
+    }
+
+    /// The part on a device.
+    package subscript(device: Int) -> Arena { device == 0 ? self : others[device - 1] }
+    /// `peak` of every part.
+    package var peaks: [Int] { [peak] + others.map(\.peak) }
 
     package var capacity: Int { storage.byteCount }
 
@@ -32,10 +57,14 @@ package final class Arena {
         tensor(backend.precision.activationType, shape)
     }
 
-    /// Runs `body` and gives back what it took.
+    /// Runs `body` and gives back what it took, of all parts.
     package func scope<Result>(_ body: () throws -> Result) rethrows -> Result {
         let mark = used
-        defer { used = mark }
+        let otherMarks = others.map(\.used)
+        defer {
+            used = mark
+            for (other, mark) in zip(others, otherMarks) { other.used = mark }
+        }
         return try body()
     }
 

@@ -5,9 +5,11 @@ extension CausalLM {
     ///
     /// - Parameters:
     ///   - positions: the longest sequence that will be run, for the rotary tables.
+    ///   - placement: where the blocks go; one that is streamed is on its device for a moment while it is made.
     ///   - weight: gives a weight of this name and shape; vectors as float32.
     static func build(
         _ configuration: ModelConfiguration, backend: any Backend, positions: Int,
+        placement: Placement = Placement(),
         weight: (_ name: String, _ shape: [Int]) throws -> FrozenMatrix
     ) throws -> CausalLM {
         let c = configuration
@@ -57,18 +59,33 @@ extension CausalLM {
         }
         // Not reserved: the files may have fewer layers than the configuration claims.
         var blocks: [DecoderBlock] = []
-        for index in 0..<c.layers { blocks.append(try block(index)) }
+        for index in 0..<c.layers {
+            try backend.on(placement.device(of: index)) {
+                let made = try block(index)
+                let isStreamed = placement.streamed.contains(index)
+                blocks.append(isStreamed ? try made.packed(by: backend) : made)
+            }
+        }
+        let streams = try BlockStream.make(placement, &blocks, backend: backend)
         guard
             case .dense(let embedding) = try weight(
                 "model.embed_tokens.weight", [c.vocabularySize, c.hiddenSize])
         else { preconditionFailure("a quantized embedding") }
-        let head =
-            c.tiedHead
-            ? .dense(embedding) : try weight("lm_head.weight", [c.vocabularySize, c.hiddenSize])
-        return CausalLM(
-            configuration: c, backend: backend, embedding: embedding, blocks: blocks,
-            finalNorm: try vector("model.norm.weight", c.hiddenSize), head: head,
-            rotary: try RotaryTables(
-                c.rotary, headWidth: c.headWidth, positions: positions, backend: backend))
+        return try backend.on(placement.devices - 1) {
+            var head = FrozenMatrix.dense(embedding)
+            if !c.tiedHead {
+                head = try weight("lm_head.weight", [c.vocabularySize, c.hiddenSize])
+            } else if placement.devices > 1 {
+                let copy = try backend.tensor(embedding.dtype, embedding.shape)
+                backend.copy(embedding, to: copy)
+                head = .dense(copy)
+            }
+            return CausalLM(
+                configuration: c, backend: backend, embedding: embedding, blocks: blocks,
+                placement: placement, streams: streams,
+                finalNorm: try vector("model.norm.weight", c.hiddenSize), head: head,
+                rotaries: try RotaryTables.make(
+                    c, positions: positions, devices: placement.devices, backend: backend))
+        }
     }
 }

@@ -7,11 +7,11 @@ extension CausalLM {
         _ batch: TokenBatch, rows: [Int]? = nil, usesAdapters: Bool = true, arena: Arena
     ) throws -> [Float] {
         try arena.scope {
-            let pass = makePass(
+            let passes = makePasses(
                 positions: batch.positions, sequences: SequenceTable(lengths: batch.lengths),
                 arena: arena, usesAdapters: usesAdapters)
-            let hidden = hiddenStates(batch.ids, pass)
-            return try logits(hidden, rows: rows ?? Array(batch.ids.indices), pass)
+            let hidden = hiddenStates(batch.ids, passes)
+            return try logits(hidden, rows: rows ?? Array(batch.ids.indices), passes.last)
         }
     }
 
@@ -47,11 +47,11 @@ extension CausalLM {
                 lastRows.append(positions.count - 1)
                 cache.lengths[sequence] = start + ids.count
             }
-            let pass = makePass(
+            let passes = makePasses(
                 positions: positions, sequences: SequenceTable(entries: entries), arena: arena,
                 usesAdapters: usesAdapters)
-            let hidden = hiddenStates(tokens.flatMap(\.ids), cache: cache, pass)
-            let result = logitsTensor(hidden, rows: lastRows, pass)
+            let hidden = hiddenStates(tokens.flatMap(\.ids), cache: cache, passes)
+            let result = logitsTensor(hidden, rows: lastRows, passes.last)
             if logits.count != result.count {
                 logits = [Float](repeating: 0, count: result.count)
             }
@@ -98,9 +98,8 @@ extension CausalLM {
                 "\(positions) tokens, the model has \(configuration.maxPositions) positions",
                 remedy: "give shorter sequences")
         }
-        rotary = try RotaryTables(
-            configuration.rotary, headWidth: configuration.headWidth,
-            positions: min(configuration.maxPositions, max(positions, rotary.positions * 2)),
-            backend: backend)
+        let grown = min(configuration.maxPositions, max(positions, rotary.positions * 2))
+        rotaries = try RotaryTables.make(
+            configuration, positions: grown, devices: placement.devices, backend: backend)
     }
 }

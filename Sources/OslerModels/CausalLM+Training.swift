@@ -35,7 +35,8 @@ extension CausalLM {
     ) throws -> [LossRows] {
         try arena.scope {
             let counts = batches.map(\.targetCount)
-            let results = arena.tensor(.float32, [3 * counts.reduce(0, +)])
+            let results = arena[placement.devices - 1].tensor(
+                .float32, [3 * counts.reduce(0, +)])
             var start = 0
             for (index, batch) in batches.enumerated() where counts[index] > 0 {
                 let range = start..<start + 3 * counts[index]
@@ -69,28 +70,37 @@ extension CausalLM {
         dropout: DropoutSource?, arena: Arena, results: Tensor
     ) {
         arena.scope {
-            let pass = makePass(
+            let passes = makePasses(
                 positions: batch.positions, sequences: SequenceTable(lengths: batch.lengths),
                 arena: arena, dropout: dropout)
-            var states = [embed(batch.ids, pass)]
-            for _ in blocks { states.append(arena.tensor(.float32, states[0].shape)) }
-            let gradient = arena.tensor(.float32, states[0].shape)
+            // Each block's input on the block's device, and the last one's output.
+            var states = [embed(batch.ids, passes.first)]
+            for index in 1...blocks.count {
+                states.append(passes[index].arena.tensor(.float32, states[0].shape))
+            }
+            let gradients = passes.all.map { $0.arena.tensor(.float32, states[0].shape) }
             let kept = KeptBlocks()
             let firstKept = max(
                 firstAdapted, blocks.count - checkpointing.keptBlocks(of: blocks.count))
             for (index, block) in blocks.enumerated() {
-                let mark = arena.used
-                let saved = block.forward(states[index], into: states[index + 1], pass)
+                let pass = passes[index]
+                let mark = pass.arena.used
+                enter(index, .up)
+                // To another device by way of the gradient, which has nothing to hold yet.
+                let leaves = passes.isBoundary(after: index)
+                let output = leaves ? gradients[passes.device(of: index)] : states[index + 1]
+                let saved = block.forward(states[index], into: output, pass)
+                if leaves { backend.copy(output, to: states[index + 1]) }
                 if index >= firstKept {
                     kept.push(saved, mark: mark)
                 } else {
-                    arena.release(to: mark)
+                    pass.arena.release(to: mark)
                 }
             }
             queueLoss(
-                batch, hidden: states[blocks.count], loss: loss, scale: scale, gradient: gradient,
-                results: results, pass)
-            backward(gradient, states: states, kept: kept, pass)
+                batch, hidden: states[blocks.count], loss: loss, scale: scale,
+                gradient: gradients[gradients.count - 1], results: results, passes.last)
+            backward(gradients, states: states, kept: kept, passes)
         }
     }
 
@@ -98,14 +108,19 @@ extension CausalLM {
     private var firstAdapted: Int { blocks.firstIndex { $0.hasAdapter } ?? blocks.count }
 
     private func backward(
-        _ gradient: Tensor, states: [Tensor], kept: KeptBlocks, _ pass: Pass
+        _ gradients: [Tensor], states: [Tensor], kept: KeptBlocks, _ passes: Passes
     ) {
         let first = firstAdapted
         for index in blocks.indices.reversed() where index >= first {
+            let (pass, device) = (passes[index], passes.device(of: index))
+            if passes.isBoundary(after: index) {
+                backend.copy(gradients[device + 1], to: gradients[device])
+            }
+            enter(index, .down)
             let mark = kept.lastMark ?? pass.arena.used
             let saved = kept.pop() ?? blocks[index].forward(states[index], into: nil, pass)
             blocks[index].backward(
-                gradient, input: states[index], needsInputGradient: index > first,
+                gradients[device], input: states[index], needsInputGradient: index > first,
                 consuming: saved, pass)
             pass.arena.release(to: mark)
         }
@@ -116,13 +131,14 @@ extension CausalLM {
         _ batch: TokenBatch, usesAdapters: Bool = true, arena: Arena
     ) throws -> LossRows {
         try arena.scope {
-            let results = arena.tensor(.float32, [3, batch.targetCount])
-            let pass = makePass(
+            let results = arena[placement.devices - 1].tensor(.float32, [3, batch.targetCount])
+            let passes = makePasses(
                 positions: batch.positions, sequences: SequenceTable(lengths: batch.lengths),
                 arena: arena, usesAdapters: usesAdapters)
-            let hidden = hiddenStates(batch.ids, pass)
+            let hidden = hiddenStates(batch.ids, passes)
             queueLoss(
-                batch, hidden: hidden, loss: .nll, scale: 1, gradient: nil, results: results, pass)
+                batch, hidden: hidden, loss: .nll, scale: 1, gradient: nil, results: results,
+                passes.last)
             return LossRows(results: try backend.floats(results)[...])
         }
     }

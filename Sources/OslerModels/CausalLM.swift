@@ -9,19 +9,26 @@ package final class CausalLM {
     /// float32 or bfloat16 `[V, D]`.
     package let embedding: Tensor
     package internal(set) var blocks: [DecoderBlock]
+    package let placement: Placement
+    /// Bring blocks that are not kept on their device; one for each device that has such.
+    package let streams: [BlockStream]
     /// float32 `[D]`.
     package let finalNorm: Tensor
     /// `[V, D]`; the embedding when tied.
     package let head: FrozenMatrix
-    package internal(set) var rotary: RotaryTables
+    /// One a device.
+    var rotaries: [RotaryTables]
+    package var rotary: RotaryTables { rotaries[0] }
     package internal(set) var adapter: Adapter?
 
     package init(
         configuration: ModelConfiguration, backend: any Backend, embedding: Tensor,
-        blocks: [DecoderBlock], finalNorm: Tensor, head: FrozenMatrix, rotary: RotaryTables
+        blocks: [DecoderBlock], placement: Placement, streams: [BlockStream], finalNorm: Tensor,
+        head: FrozenMatrix, rotaries: [RotaryTables]
     ) {
         (self.configuration, self.backend, self.embedding) = (configuration, backend, embedding)
-        (self.blocks, self.finalNorm, self.head, self.rotary) = (blocks, finalNorm, head, rotary)
+        (self.blocks, self.placement, self.streams) = (blocks, placement, streams)
+        (self.finalNorm, self.head, self.rotaries) = (finalNorm, head, rotaries)
     }
 
     /// Runs `body` on every linear layer that can have an adapter, in the order of the forward pass.
@@ -41,26 +48,23 @@ package final class CausalLM {
     package var weightBytes: Int {
         var bytes = embedding.byteCount + finalNorm.byteCount
         if !configuration.tiedHead { bytes += head.byteCount }
-        forEachLinear { bytes += $0.weight.byteCount + ($0.bias?.byteCount ?? 0) }
-        for block in blocks {
-            bytes += block.attentionNorm.byteCount + block.mlpNorm.byteCount
-            bytes += block.attention.queryNorm?.byteCount ?? 0
-            bytes += block.attention.keyNorm?.byteCount ?? 0
-        }
-        return bytes
+        return blocks.reduce(bytes) { $0 + $1.weightBytes }
     }
 
-    /// The batch's tables, in the arena.
-    func makePass(
+    /// One pass a device, with the batch's tables in that device's part of the arena.
+    func makePasses(
         positions: [Int32], sequences: SequenceTable, arena: Arena, dropout: DropoutSource? = nil,
         usesAdapters: Bool = true
-    ) -> Pass {
+    ) -> Passes {
         precondition(positions.allSatisfy { $0 >= 0 && $0 < rotary.positions })
-        let tensor = arena.tensor(.int32, [positions.count])
-        backend.write(positions, to: tensor)
-        return Pass(
-            backend: backend, arena: arena, positions: tensor, sequences: sequences,
-            rotary: rotary, dropout: dropout, usesAdapters: usesAdapters)
+        let passes = rotaries.enumerated().map { device, rotary in
+            let tensor = arena[device].tensor(.int32, [positions.count])
+            backend.write(positions, to: tensor)
+            return Pass(
+                backend: backend, arena: arena[device], positions: tensor, sequences: sequences,
+                rotary: rotary, dropout: dropout, usesAdapters: usesAdapters)
+        }
+        return Passes(passes, placement)
     }
 
     /// Embeddings of `ids`, float32 `[T, D]`, in the arena.
@@ -75,11 +79,24 @@ package final class CausalLM {
         return hidden
     }
 
-    /// All blocks without keeping anything for backward; the arena holds two hidden states and one block at a time.
-    func hiddenStates(_ ids: [Int32], cache: KeyValueCache? = nil, _ pass: Pass) -> Tensor {
-        var input = embed(ids, pass)
-        var output = pass.arena.tensor(.float32, input.shape)
+    /// Called before the work of a block is queued.
+    func enter(_ block: Int, _ direction: BlockStream.Direction) {
+        for stream in streams { stream.enter(block, direction) }
+    }
+
+    /// All blocks without keeping anything for backward; the arena holds two hidden states and one block at a time. The
+    /// result is on the last device.
+    func hiddenStates(_ ids: [Int32], cache: KeyValueCache? = nil, _ passes: Passes) -> Tensor {
+        var input = embed(ids, passes.first)
+        var output = passes.first.arena.tensor(.float32, input.shape)
         for (index, block) in blocks.enumerated() {
+            let pass = passes[index]
+            if index > 0, passes.isBoundary(after: index - 1) {
+                let arrived = pass.arena.tensor(.float32, input.shape)
+                backend.copy(input, to: arrived)
+                (input, output) = (arrived, pass.arena.tensor(.float32, input.shape))
+            }
+            enter(index, .up)
             pass.arena.scope {
                 _ = block.forward(input, into: output, cache: cache?.layers[index], pass)
             }

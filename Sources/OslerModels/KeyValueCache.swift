@@ -33,14 +33,16 @@ package final class KeyValueCache {
             * configuration.headWidth * precision.activationType.byteWidth
     }
 
-    package init(
-        _ configuration: ModelConfiguration, backend: any Backend, sequences: Int, capacity: Int
-    ) throws {
+    /// Each layer's where its block is.
+    package init(_ model: CausalLM, sequences: Int, capacity: Int) throws {
+        let (configuration, backend) = (model.configuration, model.backend)
         let shape = [sequences * capacity, configuration.keyValueHeads, configuration.headWidth]
         let type = backend.precision.activationType
-        layers = try (0..<configuration.layers).map { _ in
-            Layer(
-                keys: try backend.tensor(type, shape), values: try backend.tensor(type, shape))
+        layers = try (0..<configuration.layers).map { layer in
+            try backend.on(model.placement.device(of: layer)) {
+                Layer(
+                    keys: try backend.tensor(type, shape), values: try backend.tensor(type, shape))
+            }
         }
         self.capacity = capacity
         lengths = [Int](repeating: 0, count: sequences)

@@ -28,8 +28,10 @@ package struct ModelLoader {
         self.progress = progress
     }
 
-    /// - Parameter positions: the longest sequence that will be run.
-    package func load(positions: Int) throws -> CausalLM {
+    /// - Parameters:
+    ///   - positions: the longest sequence that will be run.
+    ///   - placement: where the blocks are kept.
+    package func load(positions: Int, placement: Placement = Placement()) throws -> CausalLM {
         guard positions <= files.configuration.maxPositions else {
             throw InputError(
                 "\(positions) tokens asked for, the model has \(files.configuration.maxPositions) positions",
@@ -38,8 +40,9 @@ package struct ModelLoader {
         try checkQuantization()
         var done = 0
         let total = files.configuration.parameterCount * 2
-        return try CausalLM.build(files.configuration, backend: backend, positions: positions) {
-            name, shape in
+        return try CausalLM.build(
+            files.configuration, backend: backend, positions: positions, placement: placement
+        ) { name, shape in
             defer {
                 done += shape.reduce(1, *) * 2
                 progress(min(done, total), total)

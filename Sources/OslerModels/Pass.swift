@@ -25,6 +25,28 @@ package struct Pass {
     }
 }
 
+/// The passes of one batch: one a device, of which each block has its own.
+struct Passes {
+    private let passes: [Pass]
+    private let placement: Placement
+
+    init(_ passes: [Pass], _ placement: Placement) {
+        (self.passes, self.placement) = (passes, placement)
+    }
+
+    var all: [Pass] { passes }
+    /// Where the embedding is.
+    var first: Pass { passes[0] }
+    /// Where the head is.
+    var last: Pass { passes[passes.count - 1] }
+
+    subscript(block: Int) -> Pass { passes[device(of: block)] }
+    func device(of block: Int) -> Int { placement.device(of: block) }
+
+    /// Whether the next block is on another device; after the last one there is none.
+    func isBoundary(after block: Int) -> Bool { device(of: block) != device(of: block + 1) }
+}
+
 /// Gives every adapter of every micro-batch its own dropout mask, the same when a block is recomputed.
 package struct DropoutSource: Sendable, Equatable {
     package var seed: UInt64

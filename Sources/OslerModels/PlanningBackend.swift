@@ -9,11 +9,28 @@ package final class PlanningBackend: Backend, @unchecked Sendable {
     /// Bytes asked for so far.
     package private(set) var allocated = 0
 
-    /// Asked how much scratch the loss head takes: the backend that will really run.
-    private let headWorkspace: (any Backend)?
+    /// How much scratch the loss head takes on the backend that will really run.
+    package typealias HeadWorkspace = (_ rows: Int, _ width: Int, _ vocabulary: Int) -> Int
+    private let headWorkspace: HeadWorkspace
 
-    package init(precision: Precision, headWorkspace: (any Backend)? = nil) {
-        (self.precision, self.headWorkspace) = (precision, headWorkspace)
+    package let usesHostMemory: Bool
+
+    package init(
+        precision: Precision, usesHostMemory: Bool = true,
+        headWorkspace: @escaping HeadWorkspace = { _, _, _ in 0 }
+    ) {
+        (self.precision, self.usesHostMemory) = (precision, usesHostMemory)
+        self.headWorkspace = headWorkspace
+    }
+
+    /// In place of `backend`, or of so many such devices.
+    package static func standIn(for backend: any Backend, devices: Int) -> any Backend {
+        let planners = (0..<devices).map { _ in
+            PlanningBackend(
+                precision: backend.precision, usesHostMemory: backend.usesHostMemory,
+                headWorkspace: backend.linearCrossEntropyWorkspace)
+        }
+        return devices == 1 ? planners[0] : DeviceGroup(planners)
     }
 
     package func allocate(byteCount: Int) throws -> Storage {
@@ -32,6 +49,7 @@ package final class PlanningBackend: Backend, @unchecked Sendable {
     }
     package func zero(_ tensor: Tensor) {}
     package func copy(_ source: Tensor, to destination: Tensor) {}
+    package func fetch(_ source: Tensor, from other: any Backend, into destination: Tensor) {}
     package func synchronize() throws {}
     package func multiply(_ multiplications: [Multiplication]) {}
     package func embed(ids: Tensor, table: Tensor, into output: Tensor) {}
@@ -65,8 +83,7 @@ package final class PlanningBackend: Backend, @unchecked Sendable {
     package func gatherRows(_ input: Tensor, rows: Tensor, into output: Tensor) {}
     package func scatterRows(_ input: Tensor, rows: Tensor, into output: Tensor) {}
     package func linearCrossEntropyWorkspace(rows: Int, width: Int, vocabulary: Int) -> Int {
-        headWorkspace?.linearCrossEntropyWorkspace(rows: rows, width: width, vocabulary: vocabulary)
-            ?? 0
+        headWorkspace(rows, width, vocabulary)
     }
     package func linearCrossEntropy(
         hidden: Tensor, head: FrozenMatrix, targets: Tensor, loss: LossKind, scale: Float,
@@ -81,4 +98,12 @@ package final class PlanningBackend: Backend, @unchecked Sendable {
     package func adamW8bit(
         _ parameter: Tensor, gradient: Tensor, state: Adam8bitState, step: AdamWStep
     ) {}
+}
+
+extension Backend {
+    /// Whether nothing is computed.
+    var isPlanning: Bool {
+        let one: any Backend = group?.members[0] ?? self
+        return one is PlanningBackend
+    }
 }

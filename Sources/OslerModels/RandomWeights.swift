@@ -7,8 +7,6 @@ package struct RandomWeights {
     private let backend: any Backend
     private let isQuantized: Bool
     private var generator: SplitMix64
-    /// The signed map that decodes scales, shared by all matrices.
-    private let table: Tensor
     private var buffer = [UInt64](repeating: 0, count: 1 << 17)
     /// The rows of the embedding that are filled; nil: all. A run reads those of its tokens, in the model's file.
     private let tokens: Set<Int32>?
@@ -23,7 +21,6 @@ package struct RandomWeights {
     ) throws {
         (self.backend, self.isQuantized, self.tokens) = (backend, isQuantized, tokens)
         generator = SplitMix64(state: seed)
-        table = try backend.tensor(DynamicMap.signed, [256])
     }
 
     /// A weight by transformers' name.
@@ -78,7 +75,7 @@ package struct RandomWeights {
         let nested = NF4Matrix.Nested(
             absmax: try backend.tensor(
                 [Float](repeating: Self.scaleSpread, count: nestedBlocks), [nestedBlocks]),
-            table: table, offset: Self.meanScale, blockSize: Self.nestedBlockSize)
+            table: try backend.tensor(DynamicMap.signed, [256]), offset: Self.meanScale, blockSize: Self.nestedBlockSize)
         return NF4Matrix(
             rows: shape[0], columns: shape[1], blockSize: Self.blockSize, codes: codes,
             absmax: scales, nested: nested)
@@ -136,12 +133,15 @@ extension CausalLM {
     ///   - tokens: all that the model will be given; nil: any.
     package static func random(
         _ configuration: ModelConfiguration, backend: any Backend, isQuantized: Bool,
-        positions: Int, tokens: Set<Int32>? = nil, seed: UInt64 = 1
+        positions: Int, placement: Placement = Placement(), tokens: Set<Int32>? = nil,
+        seed: UInt64 = 1
     ) throws -> CausalLM {
         var weights = try RandomWeights(
             backend: backend, isQuantized: isQuantized,
             tokens: configuration.tiedHead ? nil : tokens, seed: seed)
-        return try build(configuration, backend: backend, positions: positions) {
+        return try build(
+            configuration, backend: backend, positions: positions, placement: placement
+        ) {
             try weights.weight($0, $1)
         }
     }

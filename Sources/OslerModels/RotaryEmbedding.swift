@@ -88,13 +88,26 @@ package struct RotaryTables: Sendable {
         positions * headWidth / 2 * 4 * 2
     }
 
+    /// The same on each of a group's first `devices`.
+    static func make(
+        _ configuration: ModelConfiguration, positions: Int, devices: Int, backend: any Backend
+    ) throws -> [RotaryTables] {
+        try (0..<devices).map { device in
+            try backend.on(device) {
+                try RotaryTables(
+                    configuration.rotary, headWidth: configuration.headWidth,
+                    positions: positions, backend: backend)
+            }
+        }
+    }
+
     package init(
         _ configuration: RotaryConfiguration, headWidth: Int, positions: Int, backend: any Backend
     ) throws {
         let half = headWidth / 2
         cosine = try backend.tensor(.float32, [positions, half])
         sine = try backend.tensor(.float32, [positions, half])
-        guard !(backend is PlanningBackend) else { return }
+        guard !backend.isPlanning else { return }
         let frequencies = configuration.inverseFrequencies(headWidth: headWidth)
         var cosines = [Float](repeating: 0, count: positions * half)
         var sines = cosines

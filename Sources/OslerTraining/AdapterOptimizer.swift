@@ -45,17 +45,22 @@ package final class AdapterOptimizer {
         (self.backend, self.hyperparameters) = (backend, hyperparameters)
         parameters = adapter.parameters
         states = try adapter.parameters.map { parameter in
-            let count = parameter.value.count
-            if kind == .adamW8bit && count >= Self.smallest8bitCount {
-                return .quantized(try Self.emptyState(count: count, backend: backend))
+            try backend.on(parameter.value.storage.place) {
+                try Self.emptyState(kind, count: parameter.value.count, backend: backend)
             }
-            let state = (
-                try backend.tensor(.float32, [count]), try backend.tensor(.float32, [count])
-            )
-            backend.zero(state.0)
-            backend.zero(state.1)
-            return .full(first: state.0, second: state.1)
         }
+    }
+
+    private static func emptyState(
+        _ kind: OptimizerKind, count: Int, backend: any Backend
+    ) throws -> State {
+        if kind == .adamW8bit && count >= smallest8bitCount {
+            return .quantized(try emptyState(count: count, backend: backend))
+        }
+        let state = (try backend.tensor(.float32, [count]), try backend.tensor(.float32, [count]))
+        backend.zero(state.0)
+        backend.zero(state.1)
+        return .full(first: state.0, second: state.1)
     }
 
     private static func emptyState(count: Int, backend: any Backend) throws -> Adam8bitState {
@@ -108,5 +113,9 @@ package final class AdapterOptimizer {
         }
     }
 
-    package var byteCount: Int { tensors.reduce(0) { $0 + $1.tensor.byteCount } }
+    /// Bytes of the states on a device.
+    package func byteCount(on device: Int) -> Int {
+        tensors.filter { $0.tensor.storage.place == device }
+            .reduce(0) { $0 + $1.tensor.byteCount }
+    }
 }

@@ -1,7 +1,21 @@
+internal import OslerCompute
 internal import OslerFormats
 internal import OslerModels
 
 extension SFTConfiguration {
+    /// `device_map`: `auto`, or `{"": 0}`, which is the default.
+    mutating func readDeviceMap(_ reader: inout ConfigurationReader) throws {
+        switch try reader.value("device_map") {
+        case nil: break
+        case .string("auto"): deviceMap = .auto
+        case .object(let map) where map.pairs.count == 1 && map[""] == .integer(0): break
+        case let value?:
+            throw reader.error(
+                "device_map", "\(value.serialized(ensureASCII: false)) is not available",
+                remedy: "use auto, or leave it out; device: cuda:1 chooses a card")
+        }
+    }
+
     /// `gradient_checkpointing` (true, false, or auto, which is the default) and `max_memory`.
     mutating func readMemory(_ reader: inout ConfigurationReader) throws {
         let key = "gradient_checkpointing"

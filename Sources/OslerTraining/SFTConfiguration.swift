@@ -60,6 +60,8 @@ package struct SFTConfiguration: Sendable {
     package var loggingDirectory: String?
     /// Where the run computes.
     package var device = ComputeDevice.auto
+    /// What happens where a card is too small for the model.
+    package var deviceMap = DeviceMap.whole
     /// nil: one a core.
     package var threads: Int?
     /// Keys that were given and change nothing here.
@@ -86,8 +88,8 @@ package struct SFTConfiguration: Sendable {
 
     /// Settings of the Python stack that have nothing to act on here.
     static let keysWithoutEffect = [
-        "attn_implementation", "use_cache", "device_map", "dataset_num_proc",
-        "dataloader_num_workers", "dataloader_pin_memory", "remove_unused_columns", "pad_token",
+        "attn_implementation", "use_cache", "dataset_num_proc", "dataloader_num_workers",
+        "dataloader_pin_memory", "remove_unused_columns", "pad_token",
         "padding_free", "gradient_checkpointing_kwargs", "ddp_find_unused_parameters", "use_cpu",
         "disable_tqdm", "task_type", "use_peft", "bnb_4bit_quant_storage", "trust_remote_code",
         "logging_strategy", "overwrite_output_dir", "do_train", "do_eval",
@@ -129,6 +131,7 @@ extension SFTConfiguration {
             }
             device = named
         }
+        try readDeviceMap(&reader)
         threads = try reader.integer("threads", "num_threads")
     }
 

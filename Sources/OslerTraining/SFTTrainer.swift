@@ -119,7 +119,7 @@ package final class SFTTrainer {
                 field: "rows \(batches.flatMap(\.rows))",
                 remedy: "look at the loss mask with osler preflight")
         }
-        model.backend.zero(adapter.gradients)
+        for gradients in adapter.gradients { model.backend.zero(gradients) }
         let loss = try accumulate(batches, stepTargets: targets)
         if state.step == 0 { try checkFirstGradients() }
         let norm = try gradientNorm(of: batches)
@@ -175,7 +175,8 @@ package final class SFTTrainer {
 
     /// The norm of all gradients together, before clipping.
     private func gradientNorm(of batches: [MicroBatch]) throws -> Double {
-        let norm = try model.backend.sumOfSquares(adapter.gradients).squareRoot()
+        let norm = try adapter.gradients.reduce(0) { try $0 + model.backend.sumOfSquares($1) }
+            .squareRoot()
         guard norm.isFinite else {
             throw InputError(
                 "the gradient of step \(state.step + 1) is not finite",

@@ -17,6 +17,8 @@ package final class TrainingJob {
     package let test: PreparedDataset?
     /// What the run keeps for backward; where the configuration leaves it open `plan` decides.
     package private(set) var checkpointing: Checkpointing
+    /// Where the model's blocks are kept, as `plan` decides.
+    package private(set) var placement = Placement()
 
     /// Reads the model's description, the tokenizer and the data, and tokenizes every row; no weights.
     ///
@@ -125,25 +127,28 @@ package final class TrainingJob {
         }
     }
 
-    /// Bytes by category, before anything is loaded. Where the configuration leaves open what is computed again, it
-    /// becomes as little as `budget` allows.
-    package func plan(
-        backend: any Backend, backendScratch: Int, budget: Int? = nil
-    ) throws -> MemoryPlan {
+    /// Bytes by category, before anything is loaded. What the configuration leaves open (what is computed again, and with
+    /// `device_map: auto` where blocks are) is chosen to cost the least that fits.
+    package func plan(on devices: [PlannedDevice]) throws -> MemoryPlan {
         let (train, eval) = (try largestTrainBatches(), largestEvalBatches)
-        func plan(_ checkpointing: Checkpointing) throws -> MemoryPlan {
-            self.checkpointing = checkpointing
+        let (usual, adapter) = (try options, try lora())
+        let choice = PlacementChoice(
+            blocks: files.configuration.layers, checkpointing: configuration.checkpointing,
+            on: devices
+        ) { [self] checkpointing, placement in
+            var options = usual
+            options.checkpointing = checkpointing
             return try MemoryPlan(
                 model: files.configuration,
                 quantization: files.isPrequantized
                     ? .nf4(doubleQuantized: files.isDoubleQuantized) : configuration.quantization,
-                embeddingStaysInFile: files.embeddingStaysInFile(on: backend),
-                lora: try lora(), options: try options, trainBatches: train, evalBatches: eval,
-                positions: longestSequence, backend: backend, backendScratch: backendScratch)
+                embeddingStaysInFile: files.embeddingStaysInFile(on: devices[0].backend),
+                lora: adapter, options: options, placement: placement, trainBatches: train,
+                evalBatches: eval, positions: longestSequence, on: devices)
         }
-        guard configuration.checkpointing == nil, let budget else { return try plan(checkpointing) }
-        return try MemoryPlan.leastRecomputed(
-            blocks: files.configuration.layers, budget: budget, plan)
+        let best = try choice.best()
+        (checkpointing, placement) = (best.checkpointing, best.placement)
+        return best
     }
 
     /// The adapter to train: the configuration's, or that of the adapter to continue from.
@@ -166,7 +171,7 @@ package final class TrainingJob {
             files, backend: backend,
             quantization: files.isPrequantized ? .none : configuration.quantization,
             progress: loading
-        ).load(positions: longestSequence)
+        ).load(positions: longestSequence, placement: placement)
         if let folder = inputs.startingAdapter {
             try model.attachAdapter(from: folder, dropout: configuration.lora.dropout)
         } else {
@@ -174,13 +179,15 @@ package final class TrainingJob {
         }
         let options = try options
         let bytes = try MemoryPlan.arenaBytes(
-            files.configuration, lora: try lora(), options: options,
+            files.configuration, lora: try lora(), options: options, placement: placement,
             trainBatches: try largestTrainBatches(), evalBatches: largestEvalBatches,
             backend: backend)
+        let arena = try Arena(
+            backend: backend,
+            byteCounts: zip(bytes.training, bytes.evaluation).map { max($0, $1) })
         let trainer = try SFTTrainer(
             model: model, trainRows: train.units, evalRows: eval?.units ?? [], options: options,
-            arena: try Arena(backend: backend, byteCount: max(bytes.training, bytes.evaluation)),
-            output: output, report: report)
+            arena: arena, output: output, report: report)
         if let checkpoint = try checkpointToResume(output) { try trainer.resume(from: checkpoint) }
         return trainer
     }

@@ -63,6 +63,16 @@ struct BenchTrain: ParsableCommand {
     @Option(help: "Take no more than this (8GB, 700MiB); more is computed again where that helps.")
     var maxMemory: String?
 
+    @Flag(help: "Print the memory plan and stop.")
+    var planOnly = false
+
+    @Option(
+        help: """
+            Plan for GPUs of this memory, which need not be here (8GB, or 24GiB,24GiB for two), as device_map: auto places \
+            the blocks.
+            """)
+    var gpuMemory: CardMemory?
+
     @Option(help: "Use this many threads (default: one a core).")
     var threads: Int?
 
@@ -93,8 +103,11 @@ struct BenchTrain: ParsableCommand {
 
     func validate() throws {
         let whole = shape.configuration
-        guard randomWeights else {
+        guard randomWeights || planOnly else {
             throw ValidationError("a shape has no weights: add --random-weights")
+        }
+        guard planOnly || gpuMemory == nil else {
+            throw ValidationError("--gpu-memory is for a plan: add --plan-only")
         }
         func check(_ name: String, _ value: Int?, _ range: ClosedRange<Int>) throws {
             guard let value, !range.contains(value) else { return }
@@ -115,10 +128,14 @@ struct BenchTrain: ParsableCommand {
 
     func run() throws {
         let console = Console(quiet: json)
+        if let bytes = gpuMemory?.bytes { return try printPlan(ofCards: bytes, console) }
         let cpu = try CPUBackend(precision: dtype.precision, threads: threads)
         let profiler = profile || Profile.isWantedByEnvironment ? ProfilingBackend(cpu) : nil
-        let plan = try memoryPlan(cpu)
+        let plan = try memoryPlan(on: planned(.whole).devices(of: cpu))
         console.write("\(description), \(cpu.name), \(cpu.pool.threads) threads")
+        if planOnly {
+            return console.print(json ? plan.json.serialized(indent: 2) : plan.table)
+        }
         console.write(plan.table)
         try plan.checkFits(
             limit: limit.map { ($0, "--max-memory") }, on: cpu,
@@ -206,25 +223,38 @@ struct BenchTrain: ParsableCommand {
 
     private var batches: [TokenBatch] { [TokenBatch(MicroBatch(trainRows.joined()))] }
 
-    private func memoryPlan(_ backend: CPUBackend) throws -> MemoryPlan {
-        let bytes = try RandomWeights.byteCount(configuration, isQuantized: nf4)
+    private func planned(_ map: DeviceMap) -> PlannedRun {
+        PlannedRun(
+            model: configuration, precision: dtype.precision, sequences: [sequences],
+            limit: limit, map: map)
+    }
+
+    private func memoryPlan(on devices: [PlannedDevice]) throws -> MemoryPlan {
         let batches = batches
-        func plan(_ checkpointing: Checkpointing) throws -> MemoryPlan {
+        let fixed: Checkpointing? =
+            switch checkpointing {
+            case .on: .block
+            case .off: Checkpointing.none
+            case .auto: nil
+            }
+        return try PlacementChoice(
+            blocks: configuration.layers, checkpointing: fixed, on: devices
+        ) { checkpointing, placement in
             try MemoryPlan(
-                model: configuration, quantization: .none, prequantizedBytes: bytes,
-                embeddingStaysInFile: !configuration.tiedHead, lora: lora,
-                options: options(checkpointing), trainBatches: batches, evalBatches: [],
-                positions: rows, backend: backend,
-                backendScratch: backend.scratchBytes(configuration, sequences: [sequences]))
-        }
-        switch checkpointing {
-        case .on: return try plan(.block)
-        case .off: return try plan(.none)
-        case .auto:
-            return try MemoryPlan.leastRecomputed(
-                blocks: configuration.layers,
-                budget: limit ?? MemoryPlan.defaultBudget(on: backend) ?? 0, plan)
-        }
+                model: configuration, quantization: nf4 ? .nf4(doubleQuantized: true) : .none,
+                dense: .bfloat16,
+                embeddingStaysInFile: devices[0].backend.usesHostMemory && !configuration.tiedHead,
+                lora: lora, options: options(checkpointing), placement: placement, trainBatches: batches, evalBatches: [], positions: rows,
+                on: devices)
+        }.best()
+    }
+
+    private func printPlan(ofCards bytes: [Int], _ console: Console) throws {
+        let cards = bytes.map(planned(.auto).card)
+        let plan = try memoryPlan(on: cards)
+        console.write(description)
+        console.print(
+            json ? plan.json.serialized(indent: 2) : plan.table(of: cards, bytes: bytes))
     }
 
     /// - Returns: false when it was stopped before the last step.
@@ -237,7 +267,7 @@ struct BenchTrain: ParsableCommand {
             backend: model.backend)
         let trainer = try SFTTrainer(
             model: model, trainRows: trainRows, evalRows: [], options: options,
-            arena: try Arena(backend: model.backend, byteCount: arena.training), output: nil,
+            arena: try Arena(backend: model.backend, byteCounts: arena.training), output: nil,
             report: report)
         let stop = StopSignal()
         defer { stop.end() }

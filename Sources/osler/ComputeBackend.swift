@@ -5,15 +5,24 @@ internal import OslerFormats
 internal import OslerModels
 internal import OslerTraining
 
+extension DeviceMap: ExpressibleByArgument {
+    static var allValueStrings: [String] { [DeviceMap.auto.rawValue] }
+    static let help: ArgumentHelp =
+        "auto: spreads a model over all GPUs by memory; what fits on none waits in host memory."
+}
+
 extension ComputeDevice: ExpressibleByArgument {
     init?(argument: String) { self.init(argument) }
 
     /// The backend of this device.
     ///
-    /// - Parameter note: told why `auto` leaves a card alone, and that it takes one.
+    /// - Parameters:
+    ///   - map: with `auto` all cards together, where the device is `auto` too.
+    ///   - note: told why `auto` leaves a card alone, and that it takes one.
     /// - Throws: an `InputError` with the reason when a card was asked for that can't be used.
-    func backend(precision: Precision, threads: Int?, note: (String) -> Void) throws -> any Backend
-    {
+    func backend(
+        precision: Precision, threads: Int?, map: DeviceMap, note: (String) -> Void
+    ) throws -> any Backend {
         switch self {
         case .cpu: return try CPUBackend(precision: precision, threads: threads)
         case .cuda(let index):
@@ -28,12 +37,16 @@ extension ComputeDevice: ExpressibleByArgument {
             let cards = (try? LibrarySearch.standard.driver().devices()) ?? []
             if !cards.isEmpty {
                 do throws(CUDAError) {
-                    let backend = try CUDABackend(precision: precision)
+                    var backends = [try CUDABackend(precision: precision)]
+                    for card in map == .auto ? cards.dropFirst() : [] {
+                        backends.append(
+                            try CUDABackend(precision: precision, device: card.index))
+                    }
                     note(
                         "\(cards[0].name) computes; this was never tried on a card "
                             + "(Documentation/GPU.md): compare with --device cpu before you rely on it"
                     )
-                    return backend
+                    return backends.count == 1 ? backends[0] : DeviceGroup(backends)
                 } catch {
                     note("the CPU computes, \(cards[0].name) can't be used: \(error)")
                 }
@@ -46,42 +59,51 @@ extension ComputeDevice: ExpressibleByArgument {
 extension SFTConfiguration {
     /// Where this run computes.
     func makeBackend(_ console: Console) throws -> any Backend {
-        try device.backend(precision: precision, threads: threads, note: console.note)
+        try device.backend(
+            precision: precision, threads: threads, map: deviceMap, note: console.note)
     }
 }
 
 extension Backend {
-    /// The backend of the card that does the work, where one does.
-    var cuda: CUDABackend? {
-        self as? CUDABackend ?? (self as? ProfilingBackend)?.base.cuda
+    /// The backends of the cards that do the work, where they do.
+    var cards: [CUDABackend] {
+        if let card = self as? CUDABackend { return [card] }
+        if let profiler = self as? ProfilingBackend { return profiler.base.cards }
+        return group?.members.flatMap(\.cards) ?? []
     }
 
-    /// Scratch of the kernels for the run's largest batches.
-    func scratchBytes(_ job: TrainingJob) throws -> Int {
-        let sequences = try job.largestSequences()
-        return cpu?.scratchBytes(job.files.configuration, sequences: sequences)
-            ?? cuda?.scratchBytes(job.files.configuration, sequences: sequences) ?? 0
+    /// Scratch of the kernels for batches of these sequences.
+    func scratchBytes(_ model: ModelConfiguration, sequences: [SequenceTable]) -> Int {
+        if let cpu { return cpu.scratchBytes(model, sequences: sequences) }
+        return CUDABackend.scratchBytes(precision, model, sequences: sequences)
     }
 
     /// What the device has left; nil when it won't say.
     var availableBytes: Int? {
-        if let cuda { return try? cuda.freeBytes() }
-        return ProcessStatus.availableBytes
+        cards.first.map { try? $0.freeBytes() } ?? ProcessStatus.availableBytes
     }
 
     /// The most memory that this process has held where it computes.
-    var mostHeldBytes: Int { cuda?.peakBytes ?? ProcessStatus.peakResidentBytes }
+    var mostHeldBytes: Int {
+        cards.isEmpty
+            ? ProcessStatus.peakResidentBytes : cards.reduce(0) { $0 + $1.peakBytes }
+    }
 }
 
 extension CUDABackend {
-    fileprivate func scratchBytes(_ model: ModelConfiguration, sequences: [SequenceTable]) -> Int {
+    /// Scratch of the kernels, also of a card that isn't here.
+    static func scratchBytes(
+        _ precision: Precision, _ model: ModelConfiguration, sequences: [SequenceTable]
+    ) -> Int {
         let tokens = sequences.map { $0.entries.reduce(0) { $0 + $1.queryCount } }.max() ?? 0
+        let positions = sequences.flatMap(\.entries).map(\.keyCount).max() ?? 0
         let attention = model.heads * model.headWidth
         let layer = model.hiddenSize * max(model.intermediateSize, attention)
         // In float32 the head's bfloat16 is widened too.
         let head = precision == .float32 ? model.vocabularySize * model.hiddenSize : 0
         return scratchBound(
-            tokens: tokens, widest: max(model.hiddenSize, model.intermediateSize, attention),
-            largestWeight: max(layer, head), heads: model.heads)
+            precision, tokens: tokens,
+            widest: max(model.hiddenSize, model.intermediateSize, attention),
+            largestWeight: max(layer, head), heads: model.heads, positions: positions)
     }
 }

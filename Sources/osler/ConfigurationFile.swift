@@ -17,6 +17,9 @@ struct ConfigurationArguments: ParsableArguments {
     @Option(help: "Where to compute: auto (a GPU if one can be used), cpu, cuda or cuda:1.")
     var device: ComputeDevice?
 
+    @Option(help: DeviceMap.help)
+    var deviceMap: DeviceMap?
+
     @Option(help: "Use this many threads (default: one a core).")
     var threads: Int?
 
@@ -46,6 +49,7 @@ struct ConfigurationArguments: ParsableArguments {
     func load(_ recipe: JSON.Object) throws -> SFTConfiguration {
         var configuration = try SFTConfiguration(recipe, file: file)
         configuration.device = device ?? configuration.device
+        configuration.deviceMap = deviceMap ?? configuration.deviceMap
         configuration.threads = threads ?? configuration.threads
         return configuration
     }

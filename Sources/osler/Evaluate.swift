@@ -119,7 +119,8 @@ struct Evaluate: ParsableCommand {
             modelArguments.adapter == nil ? [.base] : compareBase ? [.base, .tuned] : [.tuned]
         // Told before the weights are read.
         let logs = try session.openLogs(sides, identity: identity, restarts: restart)
-        let model = try modelArguments.load(open.files, positions: 2048, console)
+        let model = try modelArguments.load(
+            open.files, positions: 2048, sequences: batchSize, console)
         guard try session.answer(model, logs) else {
             console.note("stopped; the same command goes on")
             throw ExitCode(130)

@@ -15,9 +15,11 @@ extension Generate {
         let stop = try open.stopTokens()
         let longest = prompts.map(\.count).max() ?? 1
         let capacity = min(open.configuration.maxPositions, longest + sampling.maxNewTokens)
+        let sequences = max(1, min(batchSize, prompts.count))
         let generator = try BatchGenerator(
-            modelArguments.load(open.files, positions: capacity, console),
-            sequences: max(1, min(batchSize, prompts.count)), capacity: capacity)
+            modelArguments.load(
+                open.files, positions: capacity, sequences: sequences, console),
+            sequences: sequences, capacity: capacity)
         let requests = prompts.enumerated().map { index, ids in
             var own = options
             own.seed &+= UInt64(index)

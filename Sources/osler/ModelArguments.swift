@@ -4,6 +4,7 @@ internal import OslerData
 internal import OslerFormats
 internal import OslerModels
 internal import OslerTokenizers
+internal import OslerTraining
 
 /// A model to run, and how.
 struct ModelArguments: ParsableArguments {
@@ -24,6 +25,9 @@ struct ModelArguments: ParsableArguments {
 
     @Option(help: "Where to compute: auto (a GPU if one can be used), cpu, cuda or cuda:1.")
     var device: ComputeDevice = .auto
+
+    @Option(help: DeviceMap.help)
+    var deviceMap: DeviceMap?
 
     @Option(help: "Use this many threads (default: one a core).")
     var threads: Int?
@@ -59,19 +63,61 @@ struct ModelArguments: ParsableArguments {
 
     /// The model with its adapter.
     ///
-    /// - Parameter positions: the longest sequence that will be run.
-    func load(_ files: ModelFiles, positions: Int, _ console: Console) throws -> CausalLM {
+    /// - Parameters:
+    ///   - positions: the longest sequence that will be run.
+    ///   - sequences: how many are continued at once.
+    func load(
+        _ files: ModelFiles, positions: Int, sequences: Int = 1, _ console: Console
+    ) throws -> CausalLM {
         let backend = try device.backend(
-            precision: dtype.precision, threads: threads, note: console.note)
-        let quantizes = loadIn4bit && !files.isPrequantized
+            precision: dtype.precision, threads: threads, map: deviceMap ?? .whole,
+            note: console.note)
+        let positions = min(positions, files.configuration.maxPositions)
+        let folder = try adapterFolder()
+        let placement = try placement(
+            files, adapter: folder, positions: positions, sequences: sequences, on: backend)
         defer { console.endProgress() }
         let model = try ModelLoader(
-            files, backend: backend,
-            quantization: quantizes ? .nf4(doubleQuantized: true) : .none,
+            files, backend: backend, quantization: quantization(files, asLoaded: false),
             progress: { console.progress("Loading the model", $0, $1) }
-        ).load(positions: min(positions, files.configuration.maxPositions))
-        if let folder = try adapterFolder() { try model.attachAdapter(from: folder) }
+        ).load(positions: positions, placement: placement)
+        if let folder { try model.attachAdapter(from: folder) }
         return model
+    }
+
+    /// What is asked for, or, `asLoaded`, what the weights are in memory.
+    private func quantization(_ files: ModelFiles, asLoaded: Bool) -> WeightQuantization {
+        if files.isPrequantized {
+            return asLoaded ? .nf4(doubleQuantized: files.isDoubleQuantized) : .none
+        }
+        return loadIn4bit ? .nf4(doubleQuantized: true) : .none
+    }
+
+    /// Where the blocks go on cards that `--device-map auto` may fill.
+    private func placement(
+        _ files: ModelFiles, adapter: String?, positions: Int, sequences: Int,
+        on backend: any Backend
+    ) throws -> Placement {
+        guard deviceMap == .auto, !backend.cards.isEmpty else { return Placement() }
+        let lora = try adapter.map {
+            let file = FileSystem.join($0, Adapter.configurationFile)
+            return try LoRAConfiguration(json: try JSON.parse(file: file), file: file)
+        }
+        // As many tokens as commands score at once.
+        let tokens = min(positions, 2048)
+        let run = PlannedRun(
+            model: files.configuration, precision: dtype.precision,
+            sequences: [SequenceTable(lengths: [tokens])], limit: nil, map: .auto)
+        let devices = run.devices(of: backend)
+        return try PlacementChoice(
+            blocks: files.configuration.layers, checkpointing: .block, on: devices
+        ) { _, placement in
+            try MemoryPlan(
+                answering: files.configuration,
+                quantization: quantization(files, asLoaded: true), lora: lora,
+                sequences: sequences, positions: positions, tokens: tokens, placement: placement,
+                on: devices)
+        }.best().placement
     }
 }
 

@@ -55,7 +55,9 @@ struct Train: ParsableCommand {
         let profiler =
             profile || Profile.isWantedByEnvironment ? ProfilingBackend(backend) : nil
         let plan = try job.plan(on: backend)
-        if let card = backend.cuda?.card { console.write("computes on \(card.name)") }
+        for card in backend.cards.prefix(plan.shares.count) {
+            console.write("computes on \(card.card.name)")
+        }
         console.write(plan.table)
         try plan.checkFits(configuration, on: backend)
         let display = TrainingDisplay(console)

@@ -109,8 +109,7 @@ import Testing
         let ids = try golden(family).integers("single.input_ids").map(Int32.init)
         let arena = try testArena(backend)
         let whole = try model.logits(batch(ids.map(Int.init)), arena: arena)
-        let cache = try KeyValueCache(
-            model.configuration, backend: backend, sequences: 2, capacity: 64)
+        let cache = try KeyValueCache(model, sequences: 2, capacity: 64)
         let vocabulary = model.configuration.vocabularySize
         var start = 0
         for length in [17, 1, 1, 15, 1] {

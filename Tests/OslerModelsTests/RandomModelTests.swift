@@ -8,7 +8,8 @@ import Testing
     /// Parameters as the models' own safetensors files count them; a tied head once.
     @Test(arguments: [
         (ModelShape.smolLM2, 134_515_008), (.r1DistillQwen, 1_777_088_000),
-        (.r1DistillLlama, 8_030_261_248), (.qwen3Smallest, 596_049_920),
+        (.r1DistillLlama, 8_030_261_248),
+        (.r1DistillLlamaLarge, 70_553_706_496), (.qwen3Smallest, 596_049_920),
         (.qwen3Small, 1_720_574_976), (.qwen3Medium, 4_022_468_096), (.qwen3Large, 8_190_735_360),
     ])
     func `shapes have the parameters of the models`(shape: ModelShape, count: Int) throws {

@@ -1,4 +1,5 @@
 import OslerData
+import OslerCompute
 import OslerFormats
 import OslerTraining
 import Testing
@@ -128,6 +129,15 @@ import Testing
         #expect(configuration.withoutEffect == [name])
         let after = Self.options(configuration)
         #expect(after.filter { before[$0.key] != $0.value }.map(\.key) == ["withoutEffect"])
+    }
+
+    @Test func `one device for all is what device_map is without a word`() throws {
+        let configuration = try SFTConfiguration(Self.object("device_map", ["": 0]))
+        #expect(configuration.deviceMap == .whole && configuration.withoutEffect.isEmpty)
+        let error = #expect(throws: InputError.self) {
+            try SFTConfiguration(Self.object("device_map", ["model.embed_tokens": 0, "lm_head": 1]))
+        }
+        #expect(error?.remedy?.contains("auto") == true)
     }
 
     @Test func `what a key needs beside it is said`() {

@@ -66,6 +66,10 @@ extension ConfigurationKey {
         Self(
             "device", kind: .text, value: "cuda", lands: ["device": "cuda:0"],
             refused: ["tpu", "cuda:", "cuda:-1", "cuda:one", "cuda:01"]),
+        Self(
+            "device_map", kind: .other([3, true, [1], ["": 1], ["model.layers.0": 0]]),
+            value: "auto", lands: ["deviceMap": "auto"],
+            refused: ["balanced", "sequential", "cuda:0", ["": "cpu"]]),
         Self("threads", "num_threads", kind: .whole, value: 3, lands: ["threads": "3"]),
         Self(
             "load_in_4bit", kind: .flag, value: true,
@@ -308,8 +312,8 @@ extension ConfigurationKey {
 
     /// Accepted from the Python stack, changing nothing.
     static let withoutEffect = [
-        "attn_implementation", "use_cache", "device_map", "dataset_num_proc",
-        "dataloader_num_workers", "dataloader_pin_memory", "remove_unused_columns", "pad_token",
+        "attn_implementation", "use_cache", "dataset_num_proc", "dataloader_num_workers",
+        "dataloader_pin_memory", "remove_unused_columns", "pad_token",
         "padding_free", "gradient_checkpointing_kwargs", "ddp_find_unused_parameters", "use_cpu",
         "disable_tqdm", "task_type", "use_peft", "bnb_4bit_quant_storage", "trust_remote_code",
         "logging_strategy", "overwrite_output_dir", "do_train", "do_eval",

@@ -43,10 +43,11 @@ import Testing
         }
         let longest = try #require(rows.max { $0[0].ids.count < $1[0].ids.count })
         options.evalBatchSize = 1
-        let plan = try MemoryPlan.arenaBytes(
+        let planned = try MemoryPlan.arenaBytes(
             model.configuration, lora: lora, options: options,
             trainBatches: largestBatches(batches),
             evalBatches: [TokenBatch(MicroBatch(longest))], backend: backend)
+        let plan = (training: planned.training[0], evaluation: planned.evaluation[0])
         #expect(plan.evaluation > 0 && plan.training > plan.evaluation)
 
         let arena = try Arena(backend: backend, byteCount: 4 * plan.training)
@@ -158,7 +159,7 @@ import Testing
             try MemoryPlan.arenaBytes(
                 configuration, lora: LoRAConfiguration(), options: TrainingOptions(),
                 trainBatches: batches, evalBatches: [], backend: backend
-            ).training
+            ).training[0]
         }
         let each = try batches.map { try bytes([$0]) }
         #expect(each[2] > each[0] && each[2] > each[1])

@@ -40,6 +40,100 @@ import Testing
         for (a, e) in zip(actual, expected) { #expect(abs(a - e) <= tolerance * max(1, abs(e))) }
     }
 
+    /// Of a run on simulated cards: the losses, and the plan's figures.
+    private func run(
+        _ place: Workplace, _ arguments: [String], cards: Int = 1
+    ) throws -> (losses: [Double], planned: Int, peak: Int) {
+        let environment = Self.card.merging(["CUDASIM_DEVICES": "\(cards)"]) { $1 }
+        let outcome = try osler(
+            ["train", place.configuration, "--json"] + arguments, environment: environment)
+        try #require(outcome.code == 0, "\(outcome.errors)")
+        let json = try JSON.parse(outcome.output)
+        return (
+            try #require(json["steps"]?.array).compactMap { $0["loss"]?.double },
+            try #require(json["planned_bytes"]?.integer), try #require(json["peak_bytes"]?.integer)
+        )
+    }
+
+    private func plan(_ place: Workplace, _ arguments: [String]) throws -> JSON {
+        let outcome = try osler(
+            ["plan", place.configuration, "--json"] + arguments, environment: Self.noCard)
+        try #require(outcome.code == 0, "\(outcome.errors)")
+        return try JSON.parse(outcome.output)
+    }
+
+    /// Without what the plan of a card that isn't here counts for its driver.
+    private func bytes(_ plan: JSON) throws -> Int {
+        try #require(plan["total"]?.integer) - (plan["driver and context"]?.integer ?? 0)
+    }
+
+    @Test func `device_map auto streams the blocks that a card has no room for`() throws {
+        let place = try Workplace()
+        let whole = try bytes(plan(place, ["--gpu-memory", "1GB", "gradient_checkpointing=true"]))
+        let limit = ["max_memory=\(whole - 1)", "--device", "cuda"]
+        let refused = try osler(
+            ["train", place.configuration] + limit, environment: Self.card)
+        #expect(refused.code == 1 && refused.errors.contains("device_map: auto"))
+        let resident = try run(place, ["--device", "cuda", "gradient_checkpointing=true"])
+        let streamed = try run(place, limit + ["--device-map", "auto"])
+        #expect(streamed.losses == resident.losses && streamed.losses.count == 2)
+        #expect(streamed.planned < resident.planned && streamed.peak <= streamed.planned)
+        let shown = try osler(
+            ["plan", place.configuration, "device_map=auto"] + limit, environment: Self.card)
+        #expect(shown.output.contains("0 of 3 blocks stay on the card, 3 are streamed from"))
+    }
+
+    @Test func `device_map auto spreads a model over cards, with the bits of one`() throws {
+        let place = try Workplace()
+        let whole = try bytes(plan(place, ["--gpu-memory", "1GB", "gradient_checkpointing=true"]))
+        let one = try run(place, ["--device", "cuda"])
+        let two = try run(
+            place, ["max_memory=\(whole - 1)", "device_map=auto"], cards: 2)
+        #expect(two.losses == one.losses && two.losses.count == 2)
+        #expect(two.peak <= two.planned)
+        let answers = try [("1", "cuda"), ("2", "auto")].map { cards, device in
+            let outcome = try osler(
+                [
+                    "generate", "--model", place.model, "--prompt", "Hello", "--greedy",
+                    "--max-new-tokens", "8", "--json", "--device", device, "--device-map", "auto",
+                ], environment: Self.card.merging(["CUDASIM_DEVICES": cards]) { $1 })
+            try #require(outcome.code == 0, "\(outcome.errors)")
+            return try JSON.parse(outcome.output)["ids"]
+        }
+        #expect(answers[0] == answers[1] && answers[0] != nil)
+    }
+
+    /// (QLoRA, Dettmers et al. 2023.) No card is asked.
+    @Test(
+        arguments: [
+            ("r1-distill-llama-8b", "8GB", 1), ("r1-distill-llama-70b", "80GB", 0),
+            ("r1-distill-llama-70b", "24GB", 1), ("r1-distill-llama-70b", "24GB,24GB,24GB", 0),
+        ])
+    func `a plan for cards that aren't here fits`(shape: String, memory: String, streams: Int) throws
+    {
+        let arguments = [
+            "bench", "train", "--plan-only", "--nf4", "--shape", shape, "--rows", "2048",
+            "--target", "all-linear", "--gpu-memory", memory,
+        ]
+        let shown = try osler(arguments, environment: Self.noCard)
+        #expect(shown.code == 0 && shown.output.contains("\nfits into"), "\(shown)")
+        #expect(shown.output.contains("driver and context"))
+        let outcome = try osler(arguments + ["--json"], environment: Self.noCard)
+        let plan = try JSON.parse(outcome.output)
+        let cards = memory.split(separator: ",").count
+        #expect((plan["streamed_blocks"]?.integer ?? 0 > 0) == (streams > 0))
+        #expect((plan["devices"]?.array?.count ?? 1) == cards)
+        let total = try #require(plan["total"]?.integer)
+        let each = try #require(Int(memory.prefix { $0.isNumber }))
+        #expect(total <= cards * each * 1_000_000_000 / 16 * 15)
+    }
+
+    @Test func `a plan says when a card is too small, and what helps`() throws {
+        let place = try Workplace()
+        let outcome = try osler(
+            ["plan", place.configuration, "--gpu-memory", "600MB"], environment: Self.noCard)
+        #expect(outcome.code == 0 && outcome.output.contains("doesn't fit"))
+        #expect(outcome.output.contains("device_map: auto"))
     /// Two steps on one and two on the other, beside four on one.
     @Test(
         arguments: ["cpu", "cuda"],

@@ -42,11 +42,15 @@ typedef struct ccuda_event *CUevent;
       (void *to, CUdeviceptr from, size_t bytes, CUstream _Nullable stream))                       \
     X(cuMemcpyDtoDAsync_v2,                                                                        \
       (CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream _Nullable stream))                 \
+    X(cuMemcpyPeerAsync,                                                                           \
+      (CUdeviceptr to, CUcontext to_context, CUdeviceptr from, CUcontext from_context,             \
+       size_t bytes, CUstream _Nullable stream))                                                   \
     X(cuMemsetD8Async,                                                                             \
       (CUdeviceptr to, unsigned char value, size_t bytes, CUstream _Nullable stream))              \
     X(cuStreamCreate, (CUstream _Nullable * _Nonnull stream, unsigned flags))                      \
     X(cuStreamDestroy_v2, (CUstream stream))                                                       \
     X(cuStreamSynchronize, (CUstream _Nullable stream))                                            \
+    X(cuStreamWaitEvent, (CUstream _Nullable stream, CUevent event, unsigned flags))               \
     X(cuEventCreate, (CUevent _Nullable * _Nonnull event, unsigned flags))                         \
     X(cuEventDestroy_v2, (CUevent event))                                                          \
     X(cuEventRecord, (CUevent event, CUstream _Nullable stream))                                   \

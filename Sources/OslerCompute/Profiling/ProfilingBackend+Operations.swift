@@ -22,8 +22,20 @@ extension ProfilingBackend {
     package func copy(_ source: Tensor, to destination: Tensor) {
         measure(.copy, OperationCost(source, destination)) { base.copy(source, to: destination) }
     }
+    package func fetch(_ source: Tensor, from other: any Backend, into destination: Tensor) {
+        measure(.copy, OperationCost(source, destination)) {
+            base.fetch(source, from: other, into: destination)
+        }
+    }
     package func synchronize() throws {
         try measure(.synchronize, OperationCost()) { try base.synchronize() }
+    }
+    package func allocatePinned(byteCount: Int) throws -> Storage {
+        try measure(.allocate, OperationCost()) { try base.allocatePinned(byteCount: byteCount) }
+    }
+    /// Not measured when it is filled: that is no part of the device's work.
+    package func makeSlot(byteCount: Int) throws -> any StreamSlot {
+        try base.makeSlot(byteCount: byteCount)
     }
 
     // MARK: Products
