@@ -13,14 +13,16 @@ struct BenchTrain: ParsableCommand {
             Says how fast this machine would train a model, how much memory that takes, and which share of its own peak it \
             reaches; nothing is read or written. The step is that of osler train: forward, loss, backward, clipping, AdamW. \
             Tokens are random; all of a row's are in the loss but its first quarter. LoRA has no dropout here. The first \
-            step is left out of the pace when there are more. An embedding that isn't the head too has rows for the batch's \
-            tokens only: a run reads them in the model's file.
+            step is left out of the pace when there are more. On a CPU an embedding that isn't the head too has rows for \
+            the batch's tokens only: a run reads them in the model's file.
 
-            Needed flops: \(TrainingFlops.formula). The peak is that of multiply-adds on registers, by the same \
-            instructions, on as many threads, measured just before and after.
+            Needed flops: \(TrainingFlops.formula). A CPU's peak is that of multiply-adds on registers, by the same \
+            instructions, on as many threads, measured just before and after; a card's that of a large matrix product, \
+            measured after.
 
             osler bench train --shape smollm2-135m --random-weights
             osler bench train --shape r1-distill-llama-8b --random-weights --nf4 --layers 2 --profile
+            osler bench train --shape r1-distill-llama-8b --random-weights --rows 4096 --batch 2 --device cuda
             """)
 
     @Option(help: "Which model's sizes.")
@@ -35,10 +37,13 @@ struct BenchTrain: ParsableCommand {
     @Option(help: "What to compute in: bfloat16 or float32.")
     var dtype: ComputeType = .bfloat16
 
-    @Option(help: "Tokens in each row.")
+    @Option(help: "Where to compute: auto, cpu, cuda or cuda:1.")
+    var device: ComputeDevice = .auto
+
+    @Option(help: "Tokens in each row; may be more than the model was made for.")
     var rows = 1024
 
-    @Option(help: "Rows in a step.")
+    @Option(help: "Rows in a step, laid end to end; each sees only itself.")
     var batch = 1
 
     @Option(help: "The adapter's rank.")
@@ -63,7 +68,7 @@ struct BenchTrain: ParsableCommand {
     @Option(help: "Take no more than this (8GB, 700MiB); more is computed again where that helps.")
     var maxMemory: String?
 
-    @Option(help: "Use this many threads (default: one a core).")
+    @Option(help: "Use this many threads of the CPU (default: one a core).")
     var threads: Int?
 
     @Option(
@@ -102,7 +107,7 @@ struct BenchTrain: ParsableCommand {
                 "--\(name) is \(value), give a number from \(range.lowerBound) to \(range.upperBound)"
             )
         }
-        try check("rows", rows, 8...whole.maxPositions)
+        try check("rows", rows, 8...Self.mostTokens)
         try check("batch", batch, 1...max(1, Self.mostTokens / max(rows, 1)))
         try check("rank", rank, 1...1024)
         try check("steps", steps, 1...1_000_000)
@@ -115,18 +120,19 @@ struct BenchTrain: ParsableCommand {
 
     func run() throws {
         let console = Console(quiet: json)
-        let cpu = try CPUBackend(precision: dtype.precision, threads: threads)
-        let profiler = profile || Profile.isWantedByEnvironment ? ProfilingBackend(cpu) : nil
-        let plan = try memoryPlan(cpu)
-        console.write("\(description), \(cpu.name), \(cpu.pool.threads) threads")
+        let base = try device.backend(
+            precision: dtype.precision, threads: threads, note: console.note)
+        let profiler = profile || Profile.isWantedByEnvironment ? ProfilingBackend(base) : nil
+        let plan = try memoryPlan(base)
+        console.write("\(description), \(base.placeOfComputing)")
         console.write(plan.table)
         try plan.checkFits(
-            limit: limit.map { ($0, "--max-memory") }, on: cpu,
+            limit: limit.map { ($0, "--max-memory") }, on: base,
             remedy: "lower --batch, --rows or --layers, or use --nf4 or --checkpointing auto")
         let begin = monotonicSeconds()
         let model = try console.step("Making the weights") {
             try CausalLM.random(
-                configuration, backend: profiler ?? cpu, isQuantized: nf4, positions: rows,
+                configuration, backend: profiler ?? base, isQuantized: nf4, positions: rows,
                 tokens: Set(batches.flatMap(\.ids)))
         }
         try model.attach(lora, seed: 1)
@@ -135,8 +141,8 @@ struct BenchTrain: ParsableCommand {
 
         var result = BenchmarkResult(
             benchmark: self, parameters: configuration.parameterCount,
-            trainableParameters: model.adapter?.parameterCount ?? 0, backend: cpu, plan: plan,
-            secondsOfMaking: seconds, peakFlops: cpu.measurePeakFlops())
+            trainableParameters: model.adapter?.parameterCount ?? 0, backend: base, plan: plan,
+            secondsOfMaking: seconds, peakFlops: base.cpu?.measurePeakFlops() ?? 0)
         let finished = try train(model, plan) { event in
             switch event {
             case .started: profiler?.restart()
@@ -149,9 +155,7 @@ struct BenchTrain: ParsableCommand {
             }
         }
         result.profile = profiler?.profile
-        result.peakBytes = ProcessStatus.peakResidentBytes
-        result.peakFlops = max(result.peakFlops, cpu.measurePeakFlops())
-        result.readBandwidth = cpu.measureReadBandwidth()
+        try result.measure(base)
         console.print(json ? result.json.serialized(indent: 2) : result.text)
         if !finished { throw ExitCode(130) }
     }
@@ -206,16 +210,17 @@ struct BenchTrain: ParsableCommand {
 
     private var batches: [TokenBatch] { [TokenBatch(MicroBatch(trainRows.joined()))] }
 
-    private func memoryPlan(_ backend: CPUBackend) throws -> MemoryPlan {
+    private func memoryPlan(_ backend: any Backend) throws -> MemoryPlan {
         let bytes = try RandomWeights.byteCount(configuration, isQuantized: nf4)
         let batches = batches
         func plan(_ checkpointing: Checkpointing) throws -> MemoryPlan {
             try MemoryPlan(
                 model: configuration, quantization: .none, prequantizedBytes: bytes,
-                embeddingStaysInFile: !configuration.tiedHead, lora: lora,
+                embeddingStaysInFile: !configuration.tiedHead && backend.usesHostMemory,
+                lora: lora,
                 options: options(checkpointing), trainBatches: batches, evalBatches: [],
                 positions: rows, backend: backend,
-                backendScratch: backend.scratchBytes(configuration, sequences: [sequences]))
+                backendScratch: backend.scratchBytes(configuration, [sequences]))
         }
         switch checkpointing {
         case .on: return try plan(.block)

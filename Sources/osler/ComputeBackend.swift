@@ -58,9 +58,18 @@ extension Backend {
 
     /// Scratch of the kernels for the run's largest batches.
     func scratchBytes(_ job: TrainingJob) throws -> Int {
-        let sequences = try job.largestSequences()
-        return cpu?.scratchBytes(job.files.configuration, sequences: sequences)
-            ?? cuda?.scratchBytes(job.files.configuration, sequences: sequences) ?? 0
+        scratchBytes(job.files.configuration, try job.largestSequences())
+    }
+
+    /// The same for batches that are known.
+    func scratchBytes(_ model: ModelConfiguration, _ sequences: [SequenceTable]) -> Int {
+        cpu?.scratchBytes(model, sequences: sequences)
+            ?? cuda?.scratchBytes(model, sequences: sequences) ?? 0
+    }
+
+    /// `avx512bf16, 2 threads` or a card's name.
+    var placeOfComputing: String {
+        cuda?.card.name ?? "\(name)\(cpu.map { ", \($0.pool.threads) threads" } ?? "")"
     }
 
     /// What the device has left; nil when it won't say.

@@ -38,7 +38,7 @@ enum Simulator {
         return LibrarySearch { final[$0] }
     }
 
-    /// On the simulated card, or with `OSLER_TEST_GPU=1` (`make gpu-check`) on a real one.
+    /// On the simulated card, or with `OSLER_TEST_GPU=1` on a real one.
     static func backend(_ precision: Precision) throws -> CUDABackend {
         let isReal = getenv("OSLER_TEST_GPU").map { String(cString: $0) == "1" } ?? false
         return try CUDABackend(precision: precision, search: isReal ? .standard : search())

@@ -6,7 +6,7 @@ import Testing
 /// The commands on a card, which is the simulator's, and without one.
 @Suite struct DeviceTests {
     /// The simulator in place of the driver, NVRTC and cuBLASLt.
-    private static let card: [String: String] = {
+    static let card: [String: String] = {
         let bundle = URL(fileURLWithPath: CommandLine.arguments[0])
         let library = bundle.deletingLastPathComponent().appendingPathComponent("libCudaSim.so")
         return [
@@ -38,6 +38,35 @@ import Testing
         // float32 sums in another order; bfloat16 activations that round the other way.
         let tolerance = overrides.contains("dtype=float32") ? 1e-5 : 5e-3
         for (a, e) in zip(actual, expected) { #expect(abs(a - e) <= tolerance * max(1, abs(e))) }
+    }
+
+    @Test func `bench train measures a card`() throws {
+        func result(_ device: String) throws -> JSON {
+            let outcome = try osler(
+                [
+                    "bench", "train", "--shape", "tiny", "--random-weights", "--rows", "24",
+                    "--batch", "2", "--steps", "2", "--target", "all-linear", "--dtype", "float32",
+                    "--device", device, "--json",
+                ], environment: Self.card)
+            try #require(outcome.code == 0, "\(outcome.errors)")
+            return try JSON.parse(outcome.output)
+        }
+        let (cpu, card) = (try result("cpu"), try result("cuda:0"))
+        #expect(cpu["card"] == nil && card["card"]?.string == "CudaSim")
+        for key in ["loss", "grad_norm"] {
+            let pairs = zip(
+                try #require(cpu["steps"]?.array), try #require(card["steps"]?.array))
+            for (one, other) in pairs {
+                let (a, b) = (one[key]?.double ?? .nan, other[key]?.double ?? .nan)
+                #expect(abs(a - b) <= 1e-4 * abs(a), "\(key)")
+            }
+        }
+        for key in ["share_of_peak", "peak_gflops_per_second", "copy_gigabytes_per_second"] {
+            #expect(card[key]?.double ?? 0 > 0, "\(key)")
+        }
+        // The card's memory holds what this process held, and on the simulator nothing else.
+        #expect(card["peak_bytes"]?.integer ?? 0 > 32 << 20)
+        #expect(card["card_bytes"] == card["peak_bytes"])
     }
 
     @Test func `a card's answer is the CPU's`() throws {
