@@ -176,17 +176,16 @@ def rows():
 
 
 model, processing, lora = unsloth_model() if options.peer == "unsloth" else trl_model()
-padding_free = options.peer == "trl" and attention().startswith("flash") and options.batch > 1
 settings = dict(
     output_dir=tempfile.mkdtemp(), max_steps=options.steps, per_device_train_batch_size=options.batch,
     gradient_accumulation_steps=1, learning_rate=2e-4, logging_steps=1, save_strategy="no", eval_strategy="no", bf16=True,
-    report_to="none", seed=42, disable_tqdm=True, use_cpu=not cuda, max_length=None, padding_free=padding_free,
+    report_to="none", seed=42, disable_tqdm=True, use_cpu=not cuda,
     gradient_checkpointing=options.checkpointing, gradient_checkpointing_kwargs={"use_reentrant": False})
 liger = options.peer == "trl" and cuda and has("liger_kernel") and not options.no_liger
-if liger:
-    settings["use_liger_kernel"] = True
-if options.peer == "unsloth":
-    settings["dataset_kwargs"] = {"skip_prepare_dataset": True}
+if options.peer == "unsloth":  # lays rows end to end by itself
+    settings.update(max_length=options.tokens)
+else:
+    settings.update(max_length=None, padding_free=attention().startswith("flash") and options.batch > 1, use_liger_kernel=liger)
 trainer = SFTTrainer(
     model=model, train_dataset=rows(), processing_class=processing, peft_config=lora, args=SFTConfig(**settings),
     callbacks=[Clock()])
@@ -197,7 +196,8 @@ trainer.train()
 result = {
     "peer": options.peer, "shape": options.shape, "weights": "nf4" if options.nf4 else "bf16", "row_tokens": options.tokens,
     "batch": options.batch, "rank": options.rank, "target": options.target, "checkpointing": options.checkpointing,
-    "attention": "unsloth's" if options.peer == "unsloth" else attention(), "padding_free": padding_free, "liger": liger,
+    "attention": "unsloth's" if options.peer == "unsloth" else attention(),
+    "padding_free": bool(getattr(trainer.args, "padding_free", False)), "liger": liger,
     "trainable_parameters": sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
     "steps": [{"loss": entry["loss"], "tokens": options.tokens * options.batch, "seconds": b - a}
               for entry, a, b in zip([e for e in trainer.state.log_history if "loss" in e], stamps, stamps[1:])],
