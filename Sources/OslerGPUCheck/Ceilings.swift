@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import OslerCUDA
+internal import OslerCompute
 internal import OslerFormats
 
 struct Ceilings: ParsableCommand {

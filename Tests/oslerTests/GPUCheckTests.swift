@@ -23,7 +23,7 @@ import Testing
 
     /// A card with too little memory stands for a defect.
     @Test func `what is wrong is named, and ends the check`() throws {
-        let outcome = try check(["correctness", "--every", "300"], memory: "33000000")
+        let outcome = try check(["correctness", "--every", "6"], memory: "34000000")
         #expect(outcome.code == 1 && !outcome.output.contains("correct\n"))
         #expect(outcome.output.contains("WRONG  "), "\(outcome.output)")
         #expect(outcome.output.contains("CUDA_ERROR_OUT_OF_MEMORY"), "\(outcome.output)")
