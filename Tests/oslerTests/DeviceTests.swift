@@ -64,9 +64,11 @@ import Testing
         for key in ["share_of_peak", "peak_gflops_per_second", "copy_gigabytes_per_second"] {
             #expect(card[key]?.double ?? 0 > 0, "\(key)")
         }
-        // The card's memory holds what this process held, and on the simulator nothing else.
-        #expect(card["peak_bytes"]?.integer ?? 0 > 32 << 20)
-        #expect(card["card_bytes"] == card["peak_bytes"])
+        // The card's memory holds what this process held, and on the simulator little else: the driver gives whole
+        // pieces.
+        let held = try #require(card["peak_bytes"]?.integer)
+        let taken = try #require(card["card_bytes"]?.integer)
+        #expect(held > 32 << 20 && taken >= held && taken < held + (1 << 20))
     }
 
     @Test func `a card's answer is the CPU's`() throws {
