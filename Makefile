@@ -1,13 +1,13 @@
 # What there is to do with the project; `make` alone lists it.
 
 SWIFT_SOURCES := Sources Tests Package.swift
-RELEASE := -c release --static-swift-stdlib --product osler
+RELEASE := -c release --static-swift-stdlib
 
-.PHONY: help setup quickstart test build bench gpu-check format lint docs clean
+.PHONY: help setup quickstart test build bench gpu-check gpu-check-binaries gpu-check-bundle format lint docs clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$(printf '\t') read -r name what; do \
-	    printf '  make %-11s %s\n' "$$name" "$$what"; done
+	    printf '  make %-16s %s\n' "$$name" "$$what"; done
 
 setup: ## check Swift; install zlib's headers where they are missing
 	@Scripts/setup
@@ -18,18 +18,31 @@ quickstart: ## fine-tune a small model on medical reasoning, and compare it with
 test: setup ## run the tests
 	swift test -c release --disable-xctest
 
-build: setup ## dist/osler: one stripped binary that runs on other Linux machines too
-	swift build $(RELEASE)
-	@mkdir -p dist
-	@install -m 755 "$$(swift build $(RELEASE) --show-bin-path)/osler" dist/osler
-	@strip dist/osler
+build: setup dist/osler ## dist/osler: one stripped binary that runs on other Linux machines too
 	@ls -l dist/osler
+
+.PHONY: dist/osler dist/osler-gpu-check
+dist/osler dist/osler-gpu-check:
+	swift build $(RELEASE) --product $(@F)
+	@mkdir -p dist
+	@install -m 755 "$$(swift build $(RELEASE) --show-bin-path)/$(@F)" $@
+	@strip $@
 
 bench: setup ## measure; results go to Benchmarks/results
 	@Benchmarks/run
 
-gpu-check: setup ## on a machine with an NVIDIA GPU: test its kernels, compare with the CPU and with TRL
+gpu-check: ## on a machine with an NVIDIA GPU: test the kernels, measure, compare with TRL and Unsloth
 	@Scripts/gpu-check
+
+gpu-check-binaries: setup dist/osler dist/osler-gpu-check
+	@{ git describe --always --dirty 2>/dev/null || echo unknown; } > dist/commit
+
+GPU_CHECK_FILES := dist/osler dist/osler-gpu-check dist/commit Scripts/gpu-check \
+    Benchmarks/peers/gpu_sft.py Benchmarks/peers/gpu_ceilings.py
+
+gpu-check-bundle: gpu-check-binaries ## dist/gpu-check.tar.xz: all that make gpu-check needs on a machine without Swift
+	@tar -cJf dist/gpu-check.tar.xz --transform 's,^,osler-gpu-check/,' $(GPU_CHECK_FILES)
+	@ls -l dist/gpu-check.tar.xz
 
 format: ## format the Swift sources in place
 	swift format -i -r $(SWIFT_SOURCES)

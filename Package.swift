@@ -14,6 +14,8 @@ let package = Package(
     platforms: [.macOS(.v15)],
     products: [
         .executable(name: "osler", targets: ["osler"]),
+        // For people who work on Osler: Scripts/gpu-check asks it about a card.
+        .executable(name: "osler-gpu-check", targets: ["OslerGPUCheck"]),
         // For tests: stands in for the CUDA driver and runs the kernels on the CPU.
         .library(name: "CudaSim", type: .dynamic, targets: ["CudaSim"]),
     ],
@@ -84,6 +86,13 @@ let package = Package(
         .target(
             name: "OslerTestSupport", dependencies: ["OslerFormats", "OslerCompute", "OslerHub"],
             swiftSettings: hot),
+        .executableTarget(
+            name: "OslerGPUCheck",
+            dependencies: [
+                "OslerInference", "OslerModels", "OslerCUDA", "OslerCompute", "OslerFormats",
+                "OslerTestSupport",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ], swiftSettings: strict),
         .testTarget(
             name: "OslerComputeTests",
             dependencies: ["OslerCompute", "OslerFormats", "OslerTestSupport"],
@@ -144,7 +153,9 @@ let package = Package(
             ], swiftSettings: strict),
         .testTarget(
             name: "oslerTests",
-            dependencies: ["osler", "OslerTracking", "OslerFormats", "OslerTestSupport"],
+            dependencies: [
+                "osler", "OslerGPUCheck", "OslerTracking", "OslerFormats", "OslerTestSupport",
+            ],
             swiftSettings: strict),
     ],
     cLanguageStandard: .c2x, cxxLanguageStandard: .cxx17

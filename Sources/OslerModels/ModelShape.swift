@@ -8,6 +8,8 @@ package enum ModelShape: String, Sendable, CaseIterable {
     case qwen3Small = "qwen3-1.7b"
     case qwen3Medium = "qwen3-4b"
     case qwen3Large = "qwen3-8b"
+    /// No model's: to try a command out, on a simulated card too.
+    case tiny
 
     package var configuration: ModelConfiguration {
         switch self {
@@ -28,6 +30,11 @@ package enum ModelShape: String, Sendable, CaseIterable {
         case .qwen3Small: .qwen3(width: 2048, mlp: 6144, layers: 28, heads: 16, tied: true)
         case .qwen3Medium: .qwen3(width: 2560, mlp: 9728, layers: 36, heads: 32, tied: true)
         case .qwen3Large: .qwen3(width: 4096, mlp: 12288, layers: 36, heads: 32, tied: false)
+        case .tiny:
+            ModelConfiguration(
+                family: .llama, hiddenSize: 64, intermediateSize: 128, layers: 2, heads: 4,
+                keyValueHeads: 2, headWidth: 16, vocabularySize: 256, maxPositions: 1024,
+                epsilon: 1e-5, rotary: RotaryConfiguration(theta: 10000), tiedHead: false)
         }
     }
 }

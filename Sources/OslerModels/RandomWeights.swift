@@ -29,18 +29,20 @@ package struct RandomWeights {
             let value: Float = name.hasSuffix(".bias") ? 0 : 1
             return .dense(try backend.tensor([Float](repeating: value, count: shape[0]), shape))
         }
-        if name == "model.embed_tokens.weight", let tokens, backend.usesHostMemory {
+        if name == "model.embed_tokens.weight", let tokens {
             return .dense(try rows(tokens, of: shape))
         }
         return Self.isNF4(name, isQuantized) ? .nf4(try nf4(shape)) : .dense(try dense(shape))
     }
 
-    /// A table whose other rows are never touched, and take no memory.
+    /// A table whose other rows are never touched, and take no memory on a host.
     private mutating func rows(_ tokens: Set<Int32>, of shape: [Int]) throws -> Tensor {
         let bytes = shape[0] * shape[1] * DType.bfloat16.byteWidth
-        let table = Tensor(
-            storage: try HostStorage.allocateUntouched(byteCount: bytes), dtype: .bfloat16,
-            shape: shape)
+        let storage =
+            backend.usesHostMemory
+            ? try HostStorage.allocateUntouched(byteCount: bytes)
+            : try backend.allocate(byteCount: bytes)
+        let table = Tensor(storage: storage, dtype: .bfloat16, shape: shape)
         for token in tokens.sorted() { try fillBellShaped(table.rows(Int(token)..<Int(token) + 1)) }
         return table
     }

@@ -13,14 +13,16 @@ struct BenchTrain: ParsableCommand {
             Says how fast this machine would train a model, how much memory that takes, and which share of its own peak it \
             reaches; nothing is read or written. The step is that of osler train: forward, loss, backward, clipping, AdamW. \
             Tokens are random; all of a row's are in the loss but its first quarter. LoRA has no dropout here. The first \
-            step is left out of the pace when there are more. An embedding that isn't the head too has rows for the batch's \
-            tokens only: a run reads them in the model's file.
+            step is left out of the pace when there are more. On a CPU an embedding that isn't the head too has rows for \
+            the batch's tokens only: a run reads them in the model's file.
 
-            Needed flops: \(TrainingFlops.formula). The peak is that of multiply-adds on registers, by the same \
-            instructions, on as many threads, measured just before and after.
+            Needed flops: \(TrainingFlops.formula). A CPU's peak is that of multiply-adds on registers, by the same \
+            instructions, on as many threads, measured just before and after; a card's that of a large matrix product, \
+            measured after.
 
             osler bench train --shape smollm2-135m --random-weights
             osler bench train --shape r1-distill-llama-8b --random-weights --nf4 --layers 2 --profile
+            osler bench train --shape r1-distill-llama-8b --random-weights --rows 4096 --batch 2 --device cuda
             """)
 
     @Option(help: "Which model's sizes.")
@@ -35,10 +37,13 @@ struct BenchTrain: ParsableCommand {
     @Option(help: "What to compute in: bfloat16 or float32.")
     var dtype: ComputeType = .bfloat16
 
-    @Option(help: "Tokens in each row.")
+    @Option(help: "Where to compute: auto, cpu, cuda or cuda:1.")
+    var device: ComputeDevice = .auto
+
+    @Option(help: "Tokens in each row; may be more than the model was made for.")
     var rows = 1024
 
-    @Option(help: "Rows in a step.")
+    @Option(help: "Rows in a step, laid end to end; each sees only itself.")
     var batch = 1
 
     @Option(help: "The adapter's rank.")
@@ -73,7 +78,7 @@ struct BenchTrain: ParsableCommand {
             """)
     var gpuMemory: CardMemory?
 
-    @Option(help: "Use this many threads (default: one a core).")
+    @Option(help: "Use this many threads of the CPU (default: one a core).")
     var threads: Int?
 
     @Option(
@@ -115,7 +120,7 @@ struct BenchTrain: ParsableCommand {
                 "--\(name) is \(value), give a number from \(range.lowerBound) to \(range.upperBound)"
             )
         }
-        try check("rows", rows, 8...whole.maxPositions)
+        try check("rows", rows, 8...Self.mostTokens)
         try check("batch", batch, 1...max(1, Self.mostTokens / max(rows, 1)))
         try check("rank", rank, 1...1024)
         try check("steps", steps, 1...1_000_000)
@@ -129,21 +134,22 @@ struct BenchTrain: ParsableCommand {
     func run() throws {
         let console = Console(quiet: json)
         if let bytes = gpuMemory?.bytes { return try printPlan(ofCards: bytes, console) }
-        let cpu = try CPUBackend(precision: dtype.precision, threads: threads)
-        let profiler = profile || Profile.isWantedByEnvironment ? ProfilingBackend(cpu) : nil
-        let plan = try memoryPlan(on: planned(.whole).devices(of: cpu))
-        console.write("\(description), \(cpu.name), \(cpu.pool.threads) threads")
+        let base = try device.backend(
+            precision: dtype.precision, threads: threads, map: .whole, note: console.note)
+        let profiler = profile || Profile.isWantedByEnvironment ? ProfilingBackend(base) : nil
+        let plan = try memoryPlan(on: planned(.whole).devices(of: base))
+        console.write("\(description), \(base.placeOfComputing)")
         if planOnly {
             return console.print(json ? plan.json.serialized(indent: 2) : plan.table)
         }
         console.write(plan.table)
         try plan.checkFits(
-            limit: limit.map { ($0, "--max-memory") }, on: cpu,
+            limit: limit.map { ($0, "--max-memory") }, on: base,
             remedy: "lower --batch, --rows or --layers, or use --nf4 or --checkpointing auto")
         let begin = monotonicSeconds()
         let model = try console.step("Making the weights") {
             try CausalLM.random(
-                configuration, backend: profiler ?? cpu, isQuantized: nf4, positions: rows,
+                configuration, backend: profiler ?? base, isQuantized: nf4, positions: rows,
                 tokens: Set(batches.flatMap(\.ids)))
         }
         try model.attach(lora, seed: 1)
@@ -152,8 +158,8 @@ struct BenchTrain: ParsableCommand {
 
         var result = BenchmarkResult(
             benchmark: self, parameters: configuration.parameterCount,
-            trainableParameters: model.adapter?.parameterCount ?? 0, backend: cpu, plan: plan,
-            secondsOfMaking: seconds, peakFlops: cpu.measurePeakFlops())
+            trainableParameters: model.adapter?.parameterCount ?? 0, backend: base, plan: plan,
+            secondsOfMaking: seconds, peakFlops: base.cpu?.measurePeakFlops() ?? 0)
         let finished = try train(model, plan) { event in
             switch event {
             case .started: profiler?.restart()
@@ -166,9 +172,7 @@ struct BenchTrain: ParsableCommand {
             }
         }
         result.profile = profiler?.profile
-        result.peakBytes = ProcessStatus.peakResidentBytes
-        result.peakFlops = max(result.peakFlops, cpu.measurePeakFlops())
-        result.readBandwidth = cpu.measureReadBandwidth()
+        try result.measure(base)
         console.print(json ? result.json.serialized(indent: 2) : result.text)
         if !finished { throw ExitCode(130) }
     }

@@ -1,3 +1,4 @@
+internal import OslerCUDA
 internal import OslerCompute
 internal import OslerFormats
 internal import OslerModels
@@ -8,14 +9,30 @@ struct BenchmarkResult {
     let benchmark: BenchTrain
     let parameters: Int
     let trainableParameters: Int
-    let backend: CPUBackend
+    let backend: any Backend
     let plan: MemoryPlan
     let secondsOfMaking: Double
     var peakFlops: Double
-    var readBandwidth = Double.nan
+    /// Bytes a second: a CPU's reading, a card's copying (read and written).
+    var bandwidth = Double.nan
     var peakBytes = 0
+    /// Of a card, all that was taken when this process held the most: its context and other programs too.
+    var cardBytes: Int?
     var steps: [StepReport] = []
     var profile: Profile?
+
+    /// Memory at its most, then what the machine does at best: just after training, as warm as it was then.
+    mutating func measure(_ backend: any Backend) throws {
+        peakBytes = backend.mostHeldBytes
+        if let card = backend.cards.first {
+            cardBytes = try card.mostUsedBytes()
+            peakFlops = try card.measurePeakFlops()
+            bandwidth = try card.measureBandwidth()
+        } else if let cpu = backend.cpu {
+            peakFlops = max(peakFlops, cpu.measurePeakFlops())
+            bandwidth = cpu.measureReadBandwidth()
+        }
+    }
 
     /// The steps that count: all but the first where there are more.
     private var timed: ArraySlice<StepReport> { steps.count > 1 ? steps.dropFirst() : steps[...] }
@@ -41,8 +58,10 @@ struct BenchmarkResult {
             "needed: \(gigaflopsPerToken(needed.total).fixed(3)) GFLOP a token "
                 + "(\(parts.joined(separator: ", ")))",
             "speed: \(rate.fixed(1)) GFLOP/s of needed work, \((rate / peak * 100).fixed(1)) % of "
-                + "this machine's \(peak.fixed(1)); it reads \((readBandwidth / 1e9).fixed(1)) GB/s",
-            "memory: planned \(plan.total.mebibytes), peak measured \(peakBytes.mebibytes)",
+                + "this machine's \(peak.fixed(1)); it \(cardBytes == nil ? "reads" : "copies at") "
+                + "\((bandwidth / 1e9).fixed(1)) GB/s",
+            "memory: planned \(plan.total.mebibytes), peak measured \(peakBytes.mebibytes)"
+                + (cardBytes.map { ", \($0.mebibytes) of the card taken in all" } ?? ""),
         ]
         return (lines + [profile?.table].compactMap { $0 }).joined(separator: "\n")
     }
@@ -53,6 +72,7 @@ struct BenchmarkResult {
             steps.map { step in
                 .object([
                     "step": .integer(step.step), "loss": .number(step.loss),
+                    "grad_norm": .number(step.gradientNorm),
                     "tokens": .integer(step.tokens), "seconds": .number(step.seconds),
                     "needed_gflop": .number(Double(step.needed.total) / 1e9),
                 ])
@@ -70,17 +90,19 @@ struct BenchmarkResult {
         object["gflops_per_second"] = .number(flopsPerSecond / 1e9)
         object["peak_gflops_per_second"] = .number(peakFlops / 1e9)
         object["share_of_peak"] = .number(flopsPerSecond / peakFlops)
-        object["read_gigabytes_per_second"] = .number(readBandwidth / 1e9)
+        let measured = cardBytes == nil ? "read" : "copy"
+        object["\(measured)_gigabytes_per_second"] = .number(bandwidth / 1e9)
         object["planned_bytes"] = .integer(plan.total)
         object["plan"] = plan.json
         object["peak_bytes"] = .integer(peakBytes)
+        if let cardBytes { object["card_bytes"] = .integer(cardBytes) }
         object["weights_seconds"] = .number(secondsOfMaking)
         if let profile { object["profile"] = profile.json }
         return .object(object)
     }
 
     private var settings: JSON.Object {
-        [
+        var settings: JSON.Object = [
             "shape": .string(benchmark.shape.rawValue),
             "layers": .integer(benchmark.configuration.layers),
             "shape_layers": .integer(benchmark.shape.configuration.layers),
@@ -88,12 +110,15 @@ struct BenchmarkResult {
             "trainable_parameters": .integer(trainableParameters),
             "weights": .string(benchmark.nf4 ? "nf4" : "bf16"),
             "dtype": .string(benchmark.dtype.rawValue), "isa": .string(backend.name),
-            "threads": .integer(backend.pool.threads), "row_tokens": .integer(benchmark.rows),
+            "row_tokens": .integer(benchmark.rows),
             "batch": .integer(benchmark.batch), "rank": .integer(benchmark.rank),
             "target": .string(benchmark.target.rawValue),
             "loss": .string(benchmark.loss.rawValue),
             "checkpointing": .string(benchmark.checkpointing.rawValue),
         ]
+        if let cpu = backend.cpu { settings["threads"] = .integer(cpu.pool.threads) }
+        if let card = backend.cards.first?.card { settings["card"] = .string(card.name) }
+        return settings
     }
 }
 

@@ -78,6 +78,12 @@ extension Backend {
         return CUDABackend.scratchBytes(precision, model, sequences: sequences)
     }
 
+    /// `avx512bf16, 2 threads` or the cards' names.
+    var placeOfComputing: String {
+        guard cards.isEmpty else { return cards.map(\.card.name).joined(separator: ", ") }
+        return "\(name)\(cpu.map { ", \($0.pool.threads) threads" } ?? "")"
+    }
+
     /// What the device has left; nil when it won't say.
     var availableBytes: Int? {
         cards.first.map { try? $0.freeBytes() } ?? ProcessStatus.availableBytes

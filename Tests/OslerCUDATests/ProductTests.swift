@@ -5,44 +5,11 @@ import Testing
 
 /// What the contract of products promises beside their values.
 @Suite struct ProductTests {
-    enum Form: CaseIterable { case forward, backward, withAdapter }
-
-    private func product(
-        _ form: Form, rows: Int, of all: Int, on backend: any Backend
-    ) throws -> [Float] {
-        var random = SplitMix64(state: 7)
-        func tensor(_ dtype: DType, _ shape: [Int]) throws -> Tensor {
-            try backend.tensor(
-                (0..<shape.reduce(1, *)).map { _ in random.normal() }, dtype, shape)
-        }
-        let (k, n) = (96, 24)
-        let x = try tensor(.float32, [all, k])
-        let w = try tensor(.bfloat16, form == .backward ? [k, n] : [n, k])
-        let (xa, b) = (try tensor(.float32, [all, 8]), try tensor(.float32, [n, 8]))
-        let y = try backend.tensor(form == .withAdapter ? .bfloat16 : .float32, [rows, n])
-        let products: [Product] =
-            switch form {
-            case .forward: [.forward(x.rows(0..<rows), .dense(w))]
-            case .backward: [.backward(x.rows(0..<rows), .dense(w))]
-            case .withAdapter:
-                [.forward(x.rows(0..<rows), .dense(w)), .forward(xa.rows(0..<rows), .dense(b))]
-            }
-        backend.multiply(products, adding: nil, bias: nil, into: y)
-        return try backend.floats(y)
-    }
-
     /// The stand-in for cuBLASLt sums in an order that depends on the shape an algorithm was asked
     /// for: this holds only because one is asked for whatever the number of rows.
-    @Test(arguments: [Precision.float32, .bfloat16], Form.allCases)
-    func `a row has the same bits in any batch`(precision: Precision, form: Form) throws {
-        let backend = try Simulator.backend(precision)
-        for (largest, counts) in [(16, [1, 2, 9]), (67, [17, 33, 64])] {
-            let whole = try product(form, rows: largest, of: 67, on: backend)
-            for rows in counts {
-                let part = try product(form, rows: rows, of: 67, on: backend)
-                #expect(part == Array(whole.prefix(part.count)), "\(rows) of \(largest) rows")
-            }
-        }
+    @Test(arguments: [Precision.float32, .bfloat16], RowBits.allCases)
+    func `a row has the same bits in any batch`(precision: Precision, form: RowBits) throws {
+        #expect(try form.problems(on: Simulator.backend(precision)).isEmpty)
     }
 
     /// More rows than are summed at a time.

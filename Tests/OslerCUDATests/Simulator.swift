@@ -38,7 +38,7 @@ enum Simulator {
         return LibrarySearch { final[$0] }
     }
 
-    /// With `OSLER_TEST_GPU=1` (`make gpu-check`) tests run on a real card.
+    /// With `OSLER_TEST_GPU=1` tests run on a real card.
     static let isReal = getenv("OSLER_TEST_GPU").map { String(cString: $0) == "1" } ?? false
 
     /// A function of the simulator itself; nil on a real card.
@@ -56,7 +56,7 @@ enum Simulator {
         return Int(try function("cusim_host_waits", as: Function.self)?() ?? 0)
     }
 
-    /// On the simulated card, or with `OSLER_TEST_GPU=1` (`make gpu-check`) on a real one.
+    /// On the simulated card, or with `OSLER_TEST_GPU=1` on a real one.
     static func backend(_ precision: Precision) throws -> CUDABackend {
         try CUDABackend(precision: precision, search: isReal ? .standard : search())
     }

@@ -6,7 +6,7 @@ import Testing
 /// The commands on a card, which is the simulator's, and without one.
 @Suite struct DeviceTests {
     /// The simulator in place of the driver, NVRTC and cuBLASLt.
-    private static let card: [String: String] = {
+    static let card: [String: String] = {
         let bundle = URL(fileURLWithPath: CommandLine.arguments[0])
         let library = bundle.deletingLastPathComponent().appendingPathComponent("libCudaSim.so")
         return [
@@ -134,6 +134,8 @@ import Testing
             ["plan", place.configuration, "--gpu-memory", "600MB"], environment: Self.noCard)
         #expect(outcome.code == 0 && outcome.output.contains("doesn't fit"))
         #expect(outcome.output.contains("device_map: auto"))
+    }
+
     /// Two steps on one and two on the other, beside four on one.
     @Test(
         arguments: ["cpu", "cuda"],
@@ -203,6 +205,37 @@ import Testing
         #expect(asked.errors.contains("it is of CUDA 11.4") && asked.errors.contains("CUDA 12"))
         let left = try osler(["train", place.configuration, "--json"], environment: old)
         #expect(left.code == 0 && left.errors.contains("the CPU computes"), "\(left.errors)")
+    }
+
+    @Test func `bench train measures a card`() throws {
+        func result(_ device: String) throws -> JSON {
+            let outcome = try osler(
+                [
+                    "bench", "train", "--shape", "tiny", "--random-weights", "--rows", "24",
+                    "--batch", "2", "--steps", "2", "--target", "all-linear", "--dtype", "float32",
+                    "--device", device, "--json",
+                ], environment: Self.card)
+            try #require(outcome.code == 0, "\(outcome.errors)")
+            return try JSON.parse(outcome.output)
+        }
+        let (cpu, card) = (try result("cpu"), try result("cuda:0"))
+        #expect(cpu["card"] == nil && card["card"]?.string == "CudaSim")
+        for key in ["loss", "grad_norm"] {
+            let pairs = zip(
+                try #require(cpu["steps"]?.array), try #require(card["steps"]?.array))
+            for (one, other) in pairs {
+                let (a, b) = (one[key]?.double ?? .nan, other[key]?.double ?? .nan)
+                #expect(abs(a - b) <= 1e-4 * abs(a), "\(key)")
+            }
+        }
+        for key in ["share_of_peak", "peak_gflops_per_second", "copy_gigabytes_per_second"] {
+            #expect(card[key]?.double ?? 0 > 0, "\(key)")
+        }
+        // The card's memory holds what this process held, and on the simulator little else: the driver gives whole
+        // pieces.
+        let held = try #require(card["peak_bytes"]?.integer)
+        let taken = try #require(card["card_bytes"]?.integer)
+        #expect(held > 32 << 20 && taken >= held && taken < held + (1 << 20))
     }
 
     @Test func `a card's answer is the CPU's`() throws {

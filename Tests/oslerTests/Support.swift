@@ -18,8 +18,17 @@ func osler(
     _ arguments: [String], input: String = "", largestFile: Int? = nil,
     environment: [String: String] = [:]
 ) throws -> Outcome {
+    try launch(
+        "osler", arguments, input: input, largestFile: largestFile, environment: environment)
+}
+
+/// The same with a program of another name, or path.
+func launch(
+    _ name: String, _ arguments: [String], input: String = "", largestFile: Int? = nil,
+    environment: [String: String] = [:]
+) throws -> Outcome {
     let bundle = URL(fileURLWithPath: CommandLine.arguments[0])
-    let program = bundle.deletingLastPathComponent().appendingPathComponent("osler")
+    let program = URL(fileURLWithPath: name, relativeTo: bundle.deletingLastPathComponent())
     let process = Process()
     process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     if let largestFile {
