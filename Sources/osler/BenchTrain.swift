@@ -248,8 +248,8 @@ struct BenchTrain: ParsableCommand {
                 model: configuration, quantization: nf4 ? .nf4(doubleQuantized: true) : .none,
                 dense: .bfloat16,
                 embeddingStaysInFile: devices[0].backend.usesHostMemory && !configuration.tiedHead,
-                lora: lora, options: options(checkpointing), placement: placement, trainBatches: batches, evalBatches: [], positions: rows,
-                on: devices)
+                lora: lora, options: options(checkpointing), placement: placement,
+                trainBatches: batches, evalBatches: [], positions: rows, on: devices)
         }.best()
     }
 

@@ -37,22 +37,35 @@ extension ComputeDevice: ExpressibleByArgument {
             let cards = (try? LibrarySearch.standard.driver().devices()) ?? []
             if !cards.isEmpty {
                 do throws(CUDAError) {
-                    var backends = [try CUDABackend(precision: precision)]
-                    for card in map == .auto ? cards.dropFirst() : [] {
-                        backends.append(
-                            try CUDABackend(precision: precision, device: card.index))
-                    }
+                    let first = try CUDABackend(precision: precision)
                     note(
                         "\(cards[0].name) computes; this was never tried on a card "
                             + "(Documentation/GPU.md): compare with --device cpu before you rely on it"
                     )
-                    return backends.count == 1 ? backends[0] : DeviceGroup(backends)
+                    let others = map == .auto ? cards.dropFirst() : []
+                    return Self.group([first], adding: others, precision, note)
                 } catch {
                     note("the CPU computes, \(cards[0].name) can't be used: \(error)")
                 }
             }
             return try CPUBackend(precision: precision, threads: threads)
         }
+    }
+
+    /// All cards that can be used, as one backend.
+    private static func group(
+        _ first: [CUDABackend], adding others: ArraySlice<DeviceDescription>,
+        _ precision: Precision, _ note: (String) -> Void
+    ) -> any Backend {
+        var members = first
+        for card in others {
+            do throws(CUDAError) {
+                members.append(try CUDABackend(precision: precision, device: card.index))
+            } catch {
+                note("\(card.name), cuda:\(card.index), can't be used: \(error)")
+            }
+        }
+        return members.count == 1 ? members[0] : DeviceGroup(members)
     }
 }
 

@@ -78,14 +78,15 @@ extension MemoryPlan {
         }
     }
 
-    /// - Parameter limit: what is allowed at most, and the field that says so.
+    /// - Parameter limit: what is allowed at most on a device, and the field that says so.
     /// - Throws: when the plan needs more than that, or than the device has left.
     func checkFits(
         limit: (bytes: Int, field: String)?, on backend: any Backend, remedy: String
     ) throws {
-        if let limit, total > limit.bytes {
+        let largest = shares.map(\.total).max() ?? 0
+        if let limit, largest > limit.bytes {
             throw InputError(
-                "the run needs \(total.mebibytes), \(limit.bytes.mebibytes) are allowed",
+                "the run needs \(largest.mebibytes), \(limit.bytes.mebibytes) are allowed",
                 field: limit.field, remedy: "raise it; or \(remedy)")
         }
         let cards = backend.cards

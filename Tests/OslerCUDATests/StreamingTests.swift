@@ -63,13 +63,12 @@ import Testing
     }
 
     @Test func `two slots take the place of the streamed blocks on the card`() throws {
-        let backend = try Simulator.backend(.bfloat16)
-        func weights(streaming count: Int) throws -> (held: Int, model: CausalLM) {
-            let before = try backend.freeBytes()
+        func weights(streaming count: Int) throws -> (bytes: Int, model: CausalLM) {
+            let backend = try Simulator.backend(.bfloat16)
             let model = try CausalLM.random(
                 TinyRun().configuration, backend: backend, isQuantized: false, positions: 64,
-                placement: Placement(streaming: count, of: 6))
-            return (before - (try backend.freeBytes()), model)
+                placement: Placement(streaming: count, of: TinyRun.layers))
+            return (backend.peakBytes, model)
         }
         let (all, whole) = try weights(streaming: 0)
         let (some, _) = try weights(streaming: 5)
