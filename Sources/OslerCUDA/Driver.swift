@@ -39,8 +39,8 @@ package struct Driver: @unchecked Sendable {
     private static func remedy(for status: Int) -> String? {
         switch status {
         case CCUDA_ERROR_OUT_OF_MEMORY:
-            "lower per_device_train_batch_size or max_length, use load_in_4bit or device_map: auto, "
-                + "or free the GPU of other programs (nvidia-smi shows them)"
+            "lower per_device_train_batch_size or max_length, use load_in_4bit or device_map: "
+                + "auto, or free the GPU of other programs (nvidia-smi shows them)"
         case CCUDA_ERROR_NO_DEVICE:
             "check that nvidia-smi lists a GPU and that CUDA_VISIBLE_DEVICES doesn't hide it"
         case CCUDA_ERROR_SYSTEM_DRIVER_MISMATCH, 999:
