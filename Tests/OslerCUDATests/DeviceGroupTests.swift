@@ -38,7 +38,7 @@ import Testing
             try (0..<placement.devices).map { _ in try kind.make(.bfloat16) })
         let actual = try run.results(on: group, placement).values
         #expect(actual == expected)
-        #expect(actual.joined().allSatisfy(\.isFinite))
+        #expect(!actual.joined().contains { !$0.isFinite })
     }
 
     @Test func `quantized weights and the profiler's measuring change nothing`() throws {
