@@ -40,7 +40,8 @@ package struct Driver: @unchecked Sendable {
         switch status {
         case CCUDA_ERROR_OUT_OF_MEMORY:
             "free the GPU of other programs (nvidia-smi shows them), use gradient_checkpointing, "
-                + "load_in_4bit or device_map: auto, or lower per_device_train_batch_size or max_length"
+                + "load_in_4bit or device_map: auto, or lower per_device_train_batch_size or "
+                + "max_length"
         case CCUDA_ERROR_NO_DEVICE:
             "check that nvidia-smi lists a GPU and that CUDA_VISIBLE_DEVICES doesn't hide it"
         case CCUDA_ERROR_SYSTEM_DRIVER_MISMATCH:

@@ -63,7 +63,8 @@ package final class BatchGenerator {
         let prompts = try model.inferenceArenaBytes(
             tokens: min(Generator.prefillTokens, capacity), rows: 1)
         let steps = try model.inferenceArenaBytes(tokens: group, rows: group)
-        arena = try Arena(backend: model.backend, byteCounts: zip(prompts, steps).map { max($0, $1) })
+        arena = try Arena(
+            backend: model.backend, byteCounts: zip(prompts, steps).map { max($0, $1) })
     }
 
     /// Answers `requests`; `onAnswer(index, answer)` is called as each one ends.

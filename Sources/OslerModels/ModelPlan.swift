@@ -47,7 +47,8 @@ extension CausalLM {
     ///   - placement: nothing is streamed.
     package static func shapeOnly(
         _ configuration: ModelConfiguration, backend: any Backend,
-        placement: Placement = Placement(), quantization: WeightQuantization = .none, dense: DType? = nil
+        placement: Placement = Placement(), quantization: WeightQuantization = .none,
+        dense: DType? = nil
     ) throws -> CausalLM {
         let type = dense ?? backend.precision.activationType
         return try build(

@@ -77,7 +77,8 @@ package struct RandomWeights {
         let nested = NF4Matrix.Nested(
             absmax: try backend.tensor(
                 [Float](repeating: Self.scaleSpread, count: nestedBlocks), [nestedBlocks]),
-            table: try backend.tensor(DynamicMap.signed, [256]), offset: Self.meanScale, blockSize: Self.nestedBlockSize)
+            table: try backend.tensor(DynamicMap.signed, [256]), offset: Self.meanScale,
+            blockSize: Self.nestedBlockSize)
         return NF4Matrix(
             rows: shape[0], columns: shape[1], blockSize: Self.blockSize, codes: codes,
             absmax: scales, nested: nested)

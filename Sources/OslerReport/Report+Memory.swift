@@ -5,7 +5,9 @@ extension Report {
     var memory: HTML {
         guard let plan = record["memory_plan"]?.object, let total = plan["total"]?.double, total > 0
         else { return "" }
-        let counts = ["total", "recomputed_blocks", "streamed_blocks", "pinned_host_bytes", "devices"]
+        let counts = [
+            "total", "recomputed_blocks", "streamed_blocks", "pinned_host_bytes", "devices",
+        ]
         let items = plan.pairs.filter { !counts.contains($0.key) }
             .compactMap { item in item.value.double.map { (name: item.key, bytes: $0) } }
             .filter { $0.bytes > 0 }

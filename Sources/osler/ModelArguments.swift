@@ -105,9 +105,12 @@ struct ModelArguments: ParsableArguments {
         }
         // As many tokens as commands score at once.
         let tokens = min(positions, 2048)
+        let step = SequenceTable.Entry(
+            queryOffset: 0, queryCount: 1, keyOffset: 0, keyCount: positions)
         let run = PlannedRun(
             model: files.configuration, precision: dtype.precision,
-            sequences: [SequenceTable(lengths: [tokens])], limit: nil, map: .auto)
+            sequences: [SequenceTable(lengths: [tokens]), SequenceTable(entries: [step])],
+            limit: nil, map: .auto)
         let devices = run.devices(of: backend)
         return try PlacementChoice(
             blocks: files.configuration.layers, checkpointing: .block, on: devices

@@ -38,14 +38,15 @@ import Testing
             try (0..<placement.devices).map { _ in try kind.make(.bfloat16) })
         let actual = try run.results(on: group, placement).values
         #expect(actual == expected)
-        #expect(actual.joined().allSatisfy(\.isFinite))
+        #expect(!actual.joined().contains { !$0.isFinite })
     }
 
     @Test func `quantized weights and the profiler's measuring change nothing`() throws {
         let run = TinyRun(isQuantized: true)
         let expected = try run.results(on: Kind.card.make(.bfloat16), Placement()).values
         let group = DeviceGroup([try Kind.card.make(.bfloat16), try Kind.card.make(.bfloat16)])
-        #expect(try run.results(on: ProfilingBackend(group), Self.placement([2, 4])).values == expected)
+        let measured = try run.results(on: ProfilingBackend(group), Self.placement([2, 4]))
+        #expect(measured.values == expected)
     }
 
     @Test func `what fails on one device is thrown, wherever results are read`() throws {

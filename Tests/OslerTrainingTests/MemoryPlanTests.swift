@@ -99,7 +99,7 @@ import Testing
                 model: configuration, quantization: .none, embeddingStaysInFile: staysInFile,
                 lora: LoRAConfiguration(), options: TrainingOptions(),
                 trainBatches: [batch(tokens: 100, targets: 50)], evalBatches: [], positions: 128,
-                backend: backend, backendScratch: 0
+                on: [PlannedDevice(backend, scratch: 0, budget: nil)]
             ).total
         }
         let row = configuration.hiddenSize * 2
