@@ -214,7 +214,7 @@ import Testing
                     "bench", "train", "--shape", "tiny", "--random-weights", "--rows", "24",
                     "--batch", "2", "--steps", "2", "--target", "all-linear", "--dtype", "float32",
                     "--device", device, "--json",
-                ], environment: Self.card)
+                ], environment: Self.card.merging(["CUDASIM_MEMORY": "300000000"]) { $1 })
             try #require(outcome.code == 0, "\(outcome.errors)")
             return try JSON.parse(outcome.output)
         }
