@@ -3,7 +3,7 @@
 SWIFT_SOURCES := Sources Tests Package.swift
 RELEASE := -c release --static-swift-stdlib
 
-.PHONY: help setup quickstart test build bench gpu-check gpu-check-binaries gpu-check-bundle format lint docs clean
+.PHONY: help setup quickstart test test-asan build bench gpu-check gpu-check-binaries gpu-check-bundle format lint docs clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$(printf '\t') read -r name what; do \
@@ -17,6 +17,9 @@ quickstart: ## fine-tune a small model on medical reasoning, and compare it with
 
 test: setup ## run the tests
 	swift test -c release --disable-xctest
+
+test-asan: setup ## run the CUDA backend's tests on its simulator with the address sanitizer
+	@Scripts/test-asan
 
 build: setup dist/osler ## dist/osler: one stripped binary that runs on other Linux machines too
 	@ls -l dist/osler

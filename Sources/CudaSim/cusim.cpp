@@ -12,6 +12,11 @@
 #include <ucontext.h>
 #endif
 
+#ifdef CUSIM_ASAN
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#endif
+
 /* The linker's names for the ends of a section. */
 extern "C" unsigned char __start_cusim_shared[], __stop_cusim_shared[];
 
@@ -31,9 +36,42 @@ const Kernel *find(const std::string &name)
     return found == table().end() ? nullptr : &found->second;
 }
 
+#ifdef CUSIM_ASAN
+void guard(const void *p, size_t bytes) { __asan_poison_memory_region(p, bytes); }
+void unguard(const void *p, size_t bytes) { __asan_unpoison_memory_region(p, bytes); }
+#endif
+
 /* ---- Switching stacks ---- */
 
+#ifdef CUSIM_ASAN
+/* Frames have guard zones of their own. */
+static const size_t stackBytes = 256 << 10;
+static const void *mainStack;
+static size_t mainStackBytes;
+/* The address sanitizer is told which stack is used next, and on it that it is. */
+static void leaving(const void *stack, size_t bytes)
+{
+    __sanitizer_start_switch_fiber(nullptr, stack, bytes);
+}
+static void arrived() { __sanitizer_finish_switch_fiber(nullptr, nullptr, nullptr); }
+static void arrivedFirst(bool fromMain)
+{
+    const void *stack;
+    size_t bytes;
+    __sanitizer_finish_switch_fiber(nullptr, &stack, &bytes);
+    if (fromMain) mainStack = stack, mainStackBytes = bytes;
+}
+/* What an ended block left of its frames' guard zones. */
+static void renew(const u8 *stack) { __asan_unpoison_memory_region(stack, stackBytes); }
+#else
 static const size_t stackBytes = 64 << 10;
+static const void *const mainStack = nullptr;
+static const size_t mainStackBytes = 0;
+static void leaving(const void *, size_t) {}
+static void arrived() {}
+static void arrivedFirst(bool) {}
+static void renew(const u8 *) {}
+#endif
 static void enter();
 
 #ifdef __x86_64__
@@ -71,9 +109,9 @@ static void prepare(Thread &t)
     for (int i = 0; i < 6; i++) *--top = nullptr;
     t.stackPointer = top;
 }
-static void run(Thread &to) { cusim_switch(&mainPointer, to.stackPointer); }
-static void change(Thread &from, Thread &to) { cusim_switch(&from.stackPointer, to.stackPointer); }
-static void leave(Thread &from) { cusim_switch(&from.stackPointer, mainPointer); }
+static void toFirst(Thread &to) { cusim_switch(&mainPointer, to.stackPointer); }
+static void toNext(Thread &from, Thread &to) { cusim_switch(&from.stackPointer, to.stackPointer); }
+static void toMain(Thread &from) { cusim_switch(&from.stackPointer, mainPointer); }
 #else
 static ucontext_t mainContext;
 static ucontext_t *context(Thread &t) { return (ucontext_t *)t.stackPointer; }
@@ -86,10 +124,31 @@ static void prepare(Thread &t)
     context(t)->uc_link = nullptr;
     makecontext(context(t), enter, 0);
 }
-static void run(Thread &to) { swapcontext(&mainContext, context(to)); }
-static void change(Thread &from, Thread &to) { swapcontext(context(from), context(to)); }
-static void leave(Thread &from) { swapcontext(context(from), &mainContext); }
+static void toFirst(Thread &to) { swapcontext(&mainContext, context(to)); }
+static void toNext(Thread &from, Thread &to) { swapcontext(context(from), context(to)); }
+static void toMain(Thread &from) { swapcontext(context(from), &mainContext); }
 #endif
+
+static bool isFirst;
+static void run(Thread &to)
+{
+    isFirst = true;
+    leaving(to.stack, stackBytes);
+    toFirst(to);
+    arrived();
+}
+static void change(Thread &from, Thread &to)
+{
+    leaving(to.stack, stackBytes);
+    toNext(from, to);
+    arrived();
+}
+static void leave(Thread &from)
+{
+    leaving(mainStack, mainStackBytes);
+    toMain(from);
+    arrived();
+}
 
 /* ---- The schedule ---- */
 
@@ -184,6 +243,8 @@ void trap(const char *why)
 
 static void enter()
 {
+    arrivedFirst(isFirst);
+    isFirst = false;
     s.invoke(s.arguments);
     Thread &t = me();
     t.done = true;
@@ -215,6 +276,7 @@ static void runBlock(size_t sharedBytes)
         t.done = false;
         t.waitsFor = 0;
         t.copyCount = t.groupCount = 0;
+        renew(t.stack);
         prepare(t);
     }
     block.current = &s.threads[randomNumber() % s.count];
@@ -243,12 +305,14 @@ bool launch(const char *name, dim3 grid, dim3 size, size_t sharedBytes, void **a
     block.dynamic = (u8 *)aligned_alloc(128, room);
     if (!block.dynamic) return false;
     memset(block.dynamic + sharedBytes, 0xA5, room - sharedBytes);
+    guard(block.dynamic + sharedBytes, room - sharedBytes);
     for (u32 z = 0; z < grid.z; z++)
         for (u32 y = 0; y < grid.y; y++)
             for (u32 x = 0; x < grid.x && !s.failed; x++) {
                 block.index = dim3{x, y, z};
                 runBlock(sharedBytes);
             }
+    unguard(block.dynamic + sharedBytes, room - sharedBytes);
     for (size_t i = sharedBytes; i < room; i++) {
         if (block.dynamic[i] == 0xA5) continue;
         fprintf(stderr, "CudaSim: %s writes beyond its shared memory\n", name);

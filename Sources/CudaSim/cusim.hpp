@@ -10,8 +10,15 @@
 // - Asynchronous copies happen either at once or not before the wait that they need: a kernel has
 //   to be right both ways.
 // - Shared memory is full of NaN when a block starts, and device memory when it is allocated.
+// - Built with the address sanitizer, it reports what reads or writes beside device memory, dynamic
+//   shared memory and a thread's own arrays (`make test-asan`). Static shared memory is one piece.
 #pragma once
 #define CUSIM 1
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define CUSIM_ASAN 1
+#endif
+#endif
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -76,6 +83,17 @@ struct Block {
 extern Block block;
 extern bool eagerCopies;
 inline Thread &me() { return *block.current; }
+
+/* Memory that nobody may touch, as far as the address sanitizer looks. */
+#ifdef CUSIM_ASAN
+void guard(const void *p, size_t bytes);
+void unguard(const void *p, size_t bytes);
+constexpr size_t guardBytes = 4096;
+#else
+inline void guard(const void *, size_t) {}
+inline void unguard(const void *, size_t) {}
+constexpr size_t guardBytes = 0;
+#endif
 
 void syncThreads();
 void syncWarp();

@@ -201,6 +201,7 @@ void cusim_set_eager_uploads(int eager)
 }
 
 int cusim_host_waits(void) { return cusim::hostWaits; }
+int cusim_guards_memory(void) { return cusim::guardBytes > 0; }
 
 int cuInit(unsigned)
 {
@@ -275,12 +276,14 @@ int cuMemAlloc_v2(Pointer *address, size_t bytes)
     ENTER(nullptr)
     if (bytes == 0) return invalidValue;
     if (used[currentDevice()] + bytes > memory()) return outOfMemory;
-    size_t room = (bytes + 255) / 256 * 256;
-    void *p = aligned_alloc(256, room);
+    size_t zone = cusim::guardBytes, room = (bytes + 255) / 256 * 256 + 2 * zone;
+    u8 *p = (u8 *)aligned_alloc(256, room);
     if (!p) return outOfMemory;
     memset(p, 0xFF, room);
-    *address = (Pointer)p;
-    allocations[(Pointer)p] = {bytes, currentDevice()};
+    cusim::guard(p, zone);
+    cusim::guard(p + zone + bytes, room - zone - bytes);
+    *address = (Pointer)(p + zone);
+    allocations[*address] = {bytes, currentDevice()};
     used[currentDevice()] += bytes;
     return success;
 }
@@ -294,7 +297,7 @@ int cuMemFree_v2(Pointer address)
     used[found->second.device] -= found->second.bytes;
     memset((void *)address, 0xFF, found->second.bytes);
     allocations.erase(found);
-    free((void *)address);
+    free((u8 *)address - cusim::guardBytes);
     return success;
 }
 int cuMemHostAlloc(void **p, size_t bytes, unsigned)

@@ -7,7 +7,7 @@ extension Device {
         precondition(byteCount >= 0)
         try activate()
         var address: CUdeviceptr = 0
-        let status = driver.call.cuMemAlloc_v2(&address, max(byteCount, 256))
+        let status = driver.call.cuMemAlloc_v2(&address, max(byteCount, 1))
         if status != 0 {
             let left = (try? freeBytes()).map { ", the GPU has \($0) left" } ?? ""
             try driver.check(status, "cuMemAlloc(\(byteCount) bytes\(left))")

@@ -41,8 +41,11 @@ package struct ConformanceCase: Sendable, CustomStringConvertible {
 
     /// What this backend does wrong in this case, compared with the reference. Empty when all is
     /// well.
-    package func mismatches(on backend: any Backend, misaligned: Bool = false) throws -> [String] {
-        let actual = ConformanceRun(on: backend, misaligned: misaligned)
+    package func mismatches(
+        on backend: any Backend, misaligned: Bool = false, guardBytes: Int = 64
+    ) throws -> [String] {
+        let actual = ConformanceRun(
+            on: backend, misaligned: misaligned, guardBytes: guardBytes)
         let expected = ConformanceRun(on: ReferenceBackend(precision: backend.precision))
         try run(actual)
         try run(expected)

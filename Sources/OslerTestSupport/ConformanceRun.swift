@@ -11,21 +11,22 @@ package struct Outcome: Sendable {
 /// One execution of a conformance case on a backend: makes its inputs (the same on every backend)
 /// and collects what the ops left behind.
 ///
-/// Every tensor lies between guard bytes that must survive. `misaligned` puts it one element past a
-/// 64-byte boundary, where a view of rows can start.
+/// Every tensor lies between guard bytes that must survive; there are none where the address
+/// sanitizer guards each tensor's memory, which sees reads too. `misaligned` puts it one element past
+/// a 64-byte boundary, where a view of rows can start.
 package final class ConformanceRun {
     package let backend: any Backend
     package private(set) var outcomes: [Outcome] = []
     package private(set) var damaged: [String] = []
     private let misaligned: Bool
+    private let guardBytes: Int
     private var random = SplitMix64(state: 0x051E5)
     private var guarded: [(whole: Tensor, inner: Range<Int>)] = []
 
-    private static let guardBytes = 64
     private static let guardValue: UInt8 = 0xA5
 
-    package init(on backend: any Backend, misaligned: Bool = false) {
-        (self.backend, self.misaligned) = (backend, misaligned)
+    package init(on backend: any Backend, misaligned: Bool = false, guardBytes: Int = 64) {
+        (self.backend, self.misaligned, self.guardBytes) = (backend, misaligned, guardBytes)
     }
 
     package var activation: DType { backend.precision.activationType }
@@ -35,8 +36,8 @@ package final class ConformanceRun {
     /// A tensor whose bytes are all 0xA5: what an op doesn't write stays the same on every backend.
     package func output(_ dtype: DType, _ shape: [Int]) throws -> Tensor {
         let byteCount = shape.reduce(1, *) * dtype.byteWidth
-        let start = Self.guardBytes + (misaligned ? dtype.byteWidth : 0)
-        let total = start + byteCount + Self.guardBytes
+        let start = guardBytes + (misaligned ? dtype.byteWidth : 0)
+        let total = start + byteCount + guardBytes
         let whole = try backend.tensor([UInt8](repeating: Self.guardValue, count: total), [total])
         guarded.append((whole, start..<start + byteCount))
         return Tensor(storage: whole.storage, byteOffset: start, dtype: dtype, shape: shape)

@@ -10,9 +10,11 @@ import Testing
         let cases = ConformanceCase.of(op)
         #expect(!cases.isEmpty)
         let backend = try Simulator.backend(precision)
+        let guardBytes = try Simulator.guardsMemory() ? 0 : 64
         for item in cases {
             for misaligned in [false, true] {
-                let problems = try item.mismatches(on: backend, misaligned: misaligned)
+                let problems = try item.mismatches(
+                    on: backend, misaligned: misaligned, guardBytes: guardBytes)
                 #expect(problems.isEmpty, "\(item)\(misaligned ? ", misaligned" : "")")
             }
         }

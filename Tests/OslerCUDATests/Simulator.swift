@@ -56,6 +56,12 @@ enum Simulator {
         return Int(try function("cusim_host_waits", as: Function.self)?() ?? 0)
     }
 
+    /// Whether the address sanitizer guards what lies beside device memory (`make test-asan`).
+    static func guardsMemory() throws -> Bool {
+        typealias Function = @convention(c) () -> Int32
+        return try function("cusim_guards_memory", as: Function.self)?() == 1
+    }
+
     /// On the simulated card, or with `OSLER_TEST_GPU=1` on a real one.
     static func backend(_ precision: Precision) throws -> CUDABackend {
         try CUDABackend(precision: precision, search: isReal ? .standard : search())
