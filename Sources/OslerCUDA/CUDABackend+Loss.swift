@@ -6,7 +6,7 @@ extension CUDABackend {
         min(rows, max(128, (256 << 20) / (4 * max(vocabulary, 1))))
     }
 
-    /// float32 logits of a chunk and, in bfloat16, their gradient beside them, at the alignment that
+    /// float32 logits of a chunk and, in 16 bits, their gradient beside them, at the alignment that
     /// products like.
     private func layout(rows: Int, vocabulary: Int) -> (gradientOffset: Int, byteCount: Int) {
         let count = Self.chunkRows(rows: rows, vocabulary: vocabulary) * vocabulary
@@ -14,6 +14,11 @@ extension CUDABackend {
         let offset = (4 * count + 255) / 256 * 256
         return (offset, offset + 2 * count)
     }
+
+    /// What the gradient of the logits is multiplied by while it is held. Its values are at most 1,
+    /// and most are tiny probabilities, which float16 loses below 6e-8: so it keeps those from
+    /// 2e-11.
+    private var slopeScale: Float { precision == .float16 ? 4096 : 1 }
 
     package func linearCrossEntropyWorkspace(rows: Int, width: Int, vocabulary: Int) -> Int {
         layout(rows: rows, vocabulary: vocabulary).byteCount
@@ -55,10 +60,10 @@ extension CUDABackend {
                 "cross_entropy", grid: Grid(range.count), block: 512, logits, targets.rows(range),
                 Int32(vocabulary), Int32(loss == .dft ? 1 : 0), logProbabilities.rows(range),
                 entropies.rows(range), isTop.rows(range), slope,
-                slope?.kernelType ?? 0)
+                slope?.kernelType ?? 0, slopeScale)
             if let gradient, let slope {
                 multiply(
-                    [.backward(slope, head, scale: scale)], adding: nil, bias: nil,
+                    [.backward(slope, head, scale: scale / slopeScale)], adding: nil, bias: nil,
                     into: gradient.rows(range))
             }
         }

@@ -9,7 +9,7 @@ extension CUDABackend {
             let products = one.products.filter { $0.depth > 0 }
             if products.isEmpty {
                 finish(nil, one, one.output.rowCount, at: 0)
-            } else if precision == .bfloat16, one.output.rowCount <= fewRows,
+            } else if precision != .float32, one.output.rowCount <= fewRows,
                 products.allSatisfy({ $0.bTransposed && !$0.aTransposed })
             {
                 multiplyFewRows(products, one)
@@ -34,9 +34,10 @@ extension CUDABackend {
             else { return }
             let (weight, nf4) = product.b.parts
             launch(
-                "few_rows", grid: .blocks(of: 8, covering: columns), block: 256, product.a,
+                precision == .bfloat16 ? "few_rows_bf16" : "few_rows_f16",
+                grid: .blocks(of: 8, covering: columns), block: 256, product.a,
                 product.a.kernelType, Int32(rows), Int32(product.depth), weight,
-                nf4 == nil ? weight.kernelType : Int32(2), nf4?.absmax, nf4?.nested?.absmax,
+                nf4 == nil ? weight.kernelType : Int32(3), nf4?.absmax, nf4?.nested?.absmax,
                 nf4?.nested?.table, nf4?.nested?.offset ?? 0, Int32(nf4?.nested?.blockSize ?? 1),
                 Int32(nf4?.blockSize ?? 1), Int32(columns), product.scale, prior,
                 isLast ? one.addend : nil, one.addend?.kernelType ?? 0, isLast ? one.bias : nil,
@@ -61,7 +62,7 @@ extension CUDABackend {
         // One call does it all, in the output's own type; so do several when that is float32.
         let addendFits = one.addend == nil || one.addend?.dtype == output.dtype
         let isOneCall =
-            products.count == 1 && addendFits && one.bias == nil && precision == .bfloat16
+            products.count == 1 && addendFits && one.bias == nil && precision != .float32
         if output.dtype == .float32 || isOneCall {
             var prior = one.addend
             if let addend = one.addend, addend.dtype != output.dtype {
@@ -115,8 +116,7 @@ extension CUDABackend {
         let type = precision.activationType
         let offset = range.lowerBound * (product.aTransposed ? 1 : a.columns) * type.byteWidth
         let call = MatrixProduct(
-            operandsAreBFloat16: type == .bfloat16, outputIsBFloat16: output.dtype == .bfloat16,
-            m: range.count, n: output.columns, k: product.depth,
+            operandType: type, outputType: output.dtype, m: range.count, n: output.columns, k: product.depth,
             a: DeviceMatrix(
                 address: a.deviceAddress + UInt64(offset), leading: a.columns,
                 transposed: product.aTransposed),

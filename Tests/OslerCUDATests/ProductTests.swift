@@ -16,10 +16,11 @@ import Testing
                 (0..<shape.reduce(1, *)).map { _ in random.normal() }, dtype, shape)
         }
         let (k, n) = (96, 24)
+        let half: DType = backend.precision == .float16 ? .float16 : .bfloat16
         let x = try tensor(.float32, [all, k])
-        let w = try tensor(.bfloat16, form == .backward ? [k, n] : [n, k])
+        let w = try tensor(half, form == .backward ? [k, n] : [n, k])
         let (xa, b) = (try tensor(.float32, [all, 8]), try tensor(.float32, [n, 8]))
-        let y = try backend.tensor(form == .withAdapter ? .bfloat16 : .float32, [rows, n])
+        let y = try backend.tensor(form == .withAdapter ? half : .float32, [rows, n])
         let products: [Product] =
             switch form {
             case .forward: [.forward(x.rows(0..<rows), .dense(w))]
@@ -33,7 +34,7 @@ import Testing
 
     /// The stand-in for cuBLASLt sums in an order that depends on the shape an algorithm was asked
     /// for: this holds only because one is asked for whatever the number of rows.
-    @Test(arguments: [Precision.float32, .bfloat16], Form.allCases)
+    @Test(arguments: [Precision.float32, .bfloat16, .float16], Form.allCases)
     func `a row has the same bits in any batch`(precision: Precision, form: Form) throws {
         let backend = try Simulator.backend(precision)
         for (largest, counts) in [(16, [1, 2, 9]), (67, [17, 33, 64])] {

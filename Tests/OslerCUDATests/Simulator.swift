@@ -38,9 +38,27 @@ enum Simulator {
         return LibrarySearch { final[$0] }
     }
 
+    private static let isReal =
+        getenv("OSLER_TEST_GPU").map { String(cString: $0) == "1" } ?? false
+
     /// On the simulated card, or with `OSLER_TEST_GPU=1` (`make gpu-check`) on a real one.
     static func backend(_ precision: Precision) throws -> CUDABackend {
-        let isReal = getenv("OSLER_TEST_GPU").map { String(cString: $0) == "1" } ?? false
-        return try CUDABackend(precision: precision, search: isReal ? .standard : search())
+        try CUDABackend(precision: precision, search: isReal ? .standard : search())
+    }
+
+    /// On a simulated card of compute capability 7.5.
+    static func turing(_ precision: Precision?) throws -> CUDABackend {
+        try setting("cusim_set_architecture", 75)
+        defer { try? setting("cusim_set_architecture", 0) }
+        return try CUDABackend(precision: precision, search: search())
+    }
+
+    /// Calls one of the functions that the library has for tests.
+    static func setting(_ name: String, _ value: Int32) throws {
+        typealias Function = @convention(c) (Int32) -> Void
+        guard let library, let handle = dlopen(library, RTLD_NOW | RTLD_LOCAL),
+            let function = dlsym(handle, name)
+        else { throw Missing() }
+        unsafeBitCast(function, to: Function.self)(value)
     }
 }
