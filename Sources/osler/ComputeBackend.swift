@@ -10,12 +10,16 @@ extension ComputeDevice: ExpressibleByArgument {
 
     /// The backend of this device.
     ///
-    /// - Parameter note: told why `auto` leaves a card alone, and that it takes one.
-    /// - Throws: an `InputError` with the reason when a card was asked for that can't be used.
-    func backend(precision: Precision, threads: Int?, note: (String) -> Void) throws -> any Backend
+    /// - Parameters:
+    ///   - precision: nil: bfloat16, or float16 on a card that lacks it.
+    ///   - note: told why `auto` leaves a card alone, and that it takes one.
+    /// - Throws: an `InputError` with the reason when a card was asked for that can't be used, or the
+    ///   CPU is to compute in float16.
+    func backend(precision: Precision?, threads: Int?, note: (String) -> Void) throws
+        -> any Backend
     {
         switch self {
-        case .cpu: return try CPUBackend(precision: precision, threads: threads)
+        case .cpu: return try Self.host(precision, threads)
         case .cuda(let index):
             do throws(CUDAError) {
                 return try CUDABackend(precision: precision, device: index)
@@ -38,8 +42,18 @@ extension ComputeDevice: ExpressibleByArgument {
                     note("the CPU computes, \(cards[0].name) can't be used: \(error)")
                 }
             }
-            return try CPUBackend(precision: precision, threads: threads)
+            return try Self.host(precision, threads)
         }
+    }
+
+    private static func host(_ precision: Precision?, _ threads: Int?) throws -> CPUBackend {
+        guard precision != .float16 else {
+            throw InputError(
+                "the CPU doesn't compute in float16 (fp16: true)", field: "device",
+                remedy: "use bf16: true or --dtype bfloat16, or a GPU: osler doctor says what there is"
+            )
+        }
+        return try CPUBackend(precision: precision ?? .bfloat16, threads: threads)
     }
 }
 

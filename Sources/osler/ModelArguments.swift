@@ -14,8 +14,12 @@ struct ModelArguments: ParsableArguments {
     @Option(name: .shortAndLong, help: "A folder with a PEFT LoRA adapter for the model.")
     var adapter: String?
 
-    @Option(help: "What to compute in: bfloat16 or float32.")
-    var dtype: ComputeType = .bfloat16
+    @Option(
+        help: """
+            What to compute in: bfloat16, float32, float16 (a GPU only), or auto: bfloat16, but \
+            float16 on a GPU that lacks it.
+            """)
+    var dtype: ModelComputeType = .auto
 
     @Flag(
         name: .customLong("load-in-4bit"),
@@ -57,12 +61,19 @@ struct ModelArguments: ParsableArguments {
         return try ChatContext(tokenizer: tokenizer)
     }
 
+    func makeBackend(_ console: Console) throws -> any Backend {
+        try device.backend(precision: dtype.precision, threads: threads, note: console.note)
+    }
+
     /// The model with its adapter.
     ///
-    /// - Parameter positions: the longest sequence that will be run.
-    func load(_ files: ModelFiles, positions: Int, _ console: Console) throws -> CausalLM {
-        let backend = try device.backend(
-            precision: dtype.precision, threads: threads, note: console.note)
+    /// - Parameters:
+    ///   - positions: the longest sequence that will be run.
+    ///   - backend: nil: a new one.
+    func load(
+        _ files: ModelFiles, positions: Int, on backend: (any Backend)? = nil, _ console: Console
+    ) throws -> CausalLM {
+        let backend = try backend ?? makeBackend(console)
         let quantizes = loadIn4bit && !files.isPrequantized
         defer { console.endProgress() }
         let model = try ModelLoader(
@@ -82,6 +93,13 @@ struct OpenModel {
     var configuration: ModelConfiguration { files.configuration }
 }
 
+/// What a model is run in.
+enum ModelComputeType: String, ExpressibleByArgument, CaseIterable {
+    case auto, bfloat16, float16, float32
+    var precision: Precision? { Precision(rawValue: rawValue) }
+}
+
+/// What the CPU computes in.
 enum ComputeType: String, ExpressibleByArgument, CaseIterable {
     case bfloat16, float32
     var precision: Precision { self == .float32 ? .float32 : .bfloat16 }
