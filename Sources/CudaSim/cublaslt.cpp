@@ -10,11 +10,12 @@
 #include <cstdlib>
 #include <cstring>
 #include <vector>
+#include "cusim.hpp"
 #include "stream.hpp"
 
 namespace {
 enum Status { SUCCESS = 0, INVALID_VALUE = 7, EXECUTION_FAILED = 13, NOT_SUPPORTED = 15 };
-enum { R_32F = 0, R_16BF = 14, COMPUTE_32F = 68 };
+enum { R_32F = 0, R_16F = 2, R_16BF = 14, COMPUTE_32F = 68 };
 
 struct Desc {
     int compute, scale, transposeA = 0, transposeB = 0;
@@ -44,7 +45,7 @@ struct Result {
 };
 constexpr uint32_t MAGIC = 0x051E5717;
 
-bool knownType(int type) { return type == R_32F || type == R_16BF; }
+bool knownType(int type) { return type == R_32F || type == R_16F || type == R_16BF; }
 
 bool fits(const Desc *d, const Layout *a, const Layout *b, const Layout *c, const Layout *out)
 {
@@ -54,7 +55,7 @@ bool fits(const Desc *d, const Layout *a, const Layout *b, const Layout *c, cons
     uint64_t m = d->transposeA ? a->columns : a->rows, k = d->transposeA ? a->rows : a->columns;
     uint64_t n = d->transposeB ? b->rows : b->columns, l = d->transposeB ? b->columns : b->rows;
     bool types = a->type == b->type && c->type == out->type &&
-                 (a->type == R_16BF || c->type == R_32F);
+                 (c->type == R_32F || c->type == a->type);
     return types && k == l && c->rows == m && c->columns == n && out->rows == m &&
            out->columns == n;
 }
@@ -62,22 +63,15 @@ bool fits(const Desc *d, const Layout *a, const Layout *b, const Layout *c, cons
 float load(const void *base, int type, uint64_t i)
 {
     if (type == R_32F) return ((const float *)base)[i];
+    if (type == R_16F) return to_f(((const f16 *)base)[i]);
     uint32_t bits = (uint32_t)((const uint16_t *)base)[i] << 16;
-    float f;
-    memcpy(&f, &bits, 4);
-    return f;
+    return __uint_as_float(bits);
 }
 void store(void *base, int type, uint64_t i, float value)
 {
-    if (type == R_32F) {
-        ((float *)base)[i] = value;
-        return;
-    }
-    uint32_t bits;
-    memcpy(&bits, &value, 4);
-    bool isNaN = (bits & 0x7FFFFFFF) > 0x7F800000;
-    ((uint16_t *)base)[i] =
-        isNaN ? 0x7FFF : (uint16_t)((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
+    if (type == R_32F) ((float *)base)[i] = value;
+    else if (type == R_16F) ((f16 *)base)[i] = round_to(f16(), value);
+    else ((bf16 *)base)[i] = round_to(bf16(), value);
 }
 uint64_t place(const Layout *l, uint64_t row, uint64_t column)
 {

@@ -12,6 +12,8 @@
 // - Shared memory is full of NaN when a block starts, and device memory when it is allocated.
 // - Built with the address sanitizer, it reports what reads or writes beside device memory, dynamic
 //   shared memory and a thread's own arrays (`make test-asan`). Static shared memory is one piece.
+// - With CUSIM_TURING the kernels are those of cards before Ampere, and have `turing/` before their
+//   names here.
 #pragma once
 #define CUSIM 1
 #if defined(__has_feature)
@@ -49,7 +51,14 @@ struct alignas(16) uint4 {
 /* One section, so that it can be filled with NaN before each block. */
 #define __shared__ static __attribute__((section("cusim_shared"), used))
 #define DEV static inline
-#define KERNEL extern "C" void
+#define KERNEL static void
+#ifdef CUSIM_TURING
+#define AMPERE 0
+#define CUSIM_PLACE "turing/"
+#else
+#define AMPERE 1
+#define CUSIM_PLACE ""
+#endif
 #define CONSTANT static const
 
 namespace cusim {
@@ -141,7 +150,7 @@ template <class T> inline T exchange(T value, u32 source)
 
 #define REGISTER(k) \
     static cusim::Registration registered_##k( \
-        #k, {[](void **a) { cusim::call(&k, a); }, cusim::sizes(&k)});
+        CUSIM_PLACE #k, {[](void **a) { cusim::call(&k, a); }, cusim::sizes(&k)});
 #define DYN_SHARED(T, name) T *name = (T *)cusim::block.dynamic
 #define threadIdx (cusim::me().index)
 #define blockIdx (cusim::block.index)
@@ -172,14 +181,44 @@ static inline float __fadd_rn(float a, float b) { return a + b; }
 struct bf16 {
     u16 x;
 };
-DEV bf16 to_bf(float f)
+struct f16 {
+    u16 x;
+};
+static inline u32 __float_as_uint(float f)
 {
     u32 u;
     memcpy(&u, &f, 4);
+    return u;
+}
+DEV bf16 round_to(bf16, float f)
+{
+    u32 u = __float_as_uint(f);
     if ((u & 0x7FFFFFFF) > 0x7F800000) return bf16{0x7FFF};
     return bf16{(u16)((u + 0x7FFF + ((u >> 16) & 1)) >> 16)};
 }
-DEV u32 pack_bf(float lo, float hi) { return to_bf(lo).x | (u32)to_bf(hi).x << 16; }
+/* float32 has 13 bits of mantissa more than float16 and an exponent that is larger by 112. */
+DEV f16 round_to(f16, float f)
+{
+    u32 u = __float_as_uint(f), sign = u >> 16 & 0x8000, size = u & 0x7FFFFFFF, half;
+    if (size > 0x7F800000) return f16{0x7FFF};
+    /* From 65520 on the nearest would be 65536. */
+    if (size >= 0x477FF000) half = 0x7C00;
+    /* Below 2^-14 in units of 2^-24, which are those of float32 numbers from 0.5 to 1. */
+    else if (size < 0x38800000) half = __float_as_uint(fabsf(f) + 0.5f) - 0x3F000000;
+    else half = (size + 0xFFF + (size >> 13 & 1) - (112u << 23)) >> 13;
+    return f16{(u16)(sign | half)};
+}
+DEV float to_f(f16 h)
+{
+    u32 sign = (u32)(h.x & 0x8000) << 16, size = (u32)(h.x & 0x7FFF) << 13;
+    bool finite = (h.x & 0x7C00) != 0x7C00;
+    u32 wide = finite ? __float_as_uint(__uint_as_float(size) * 0x1p112f) : size | 0x7F800000;
+    return __uint_as_float(sign | wide);
+}
+template <class H> DEV u32 pack(H h, float lo, float hi)
+{
+    return round_to(h, lo).x | (u32)round_to(h, hi).x << 16;
+}
 
 namespace cusim {
 inline void perform(const Copy &copy)
@@ -194,7 +233,7 @@ DEV void cp_async16(void *s, const void *g, bool valid)
     if (((u64)s | (valid ? (u64)g : 0)) & 15) cusim::trap("misaligned cp.async");
     if (t.copyCount >= cusim::Thread::mostCopies) cusim::trap("too many copies under way");
     cusim::Copy copy = {s, g, valid};
-    if (cusim::eagerCopies) cusim::perform(copy);
+    if (cusim::eagerCopies || !AMPERE) cusim::perform(copy);
     t.copies[t.copyCount++] = copy;
 }
 DEV void cp_async_commit()
@@ -209,7 +248,7 @@ template <int N> DEV void cp_async_wait()
     int finished = t.groupCount - N;
     if (finished <= 0) return;
     int end = t.groupEnd[finished - 1];
-    if (!cusim::eagerCopies)
+    if (!cusim::eagerCopies && AMPERE)
         for (int i = 0; i < end; i++) cusim::perform(t.copies[i]);
     for (int i = end; i < t.copyCount; i++) t.copies[i - end] = t.copies[i];
     t.copyCount -= end;
@@ -241,7 +280,7 @@ DEV void ldmatrix_x4(u32 *r, const void *s) { cusim::ldmatrix(r, s, false); }
 DEV void ldmatrix_x4_trans(u32 *r, const void *s) { cusim::ldmatrix(r, s, true); }
 
 /* PTX ISA, "Matrix fragments for mma.m16n8k16 with floating point type". */
-DEV void mma_16816(float *c, const u32 *a, u32 b0, u32 b1)
+template <class H> DEV void mma_16816(H, float *c, const u32 *a, u32 b0, u32 b1)
 {
     u32 l = cusim::me().lane, g = l >> 2, t = l & 3;
     cusim::Warp *w = cusim::me().warp;
@@ -260,8 +299,8 @@ DEV void mma_16816(float *c, const u32 *a, u32 b0, u32 b1)
         }
         for (u32 i = 0; i < 4; i++) {
             u32 x = left[i >> 1], y = right[i & 1];
-            c[i] += __uint_as_float(x << 16) * __uint_as_float(y << 16);
-            c[i] += __uint_as_float(x & 0xFFFF0000u) * __uint_as_float(y & 0xFFFF0000u);
+            c[i] += to_f(H{(u16)x}) * to_f(H{(u16)y});
+            c[i] += to_f(H{(u16)(x >> 16)}) * to_f(H{(u16)(y >> 16)});
         }
     }
     cusim::syncWarp();

@@ -106,7 +106,12 @@ thread_local Context *currentContext = contexts;
 int currentDevice() { return currentContext->device; }
 struct Function {
     std::string name;
+    bool isTuring = false;
     size_t sharedLimit = 48 << 10;
+};
+/* What an image was compiled for. */
+struct Module {
+    bool isTuring;
 };
 struct Event {
     int device = 0;
@@ -125,7 +130,8 @@ struct Allocation {
 std::map<Pointer, Allocation> allocations;
 std::map<Pointer, size_t> pinned;
 size_t used[sizeof(contexts) / sizeof(*contexts)];
-const int sharedOptIn = 99 << 10;
+/* Of this thread's devices; 0: as the environment says. */
+thread_local int chosenArchitecture = 0;
 
 u64 setting(const char *name, u64 otherwise)
 {
@@ -151,6 +157,12 @@ int deviceOf(Pointer p)
     return p < after->first + after->second.bytes ? after->second.device : -1;
 }
 size_t memory() { return (size_t)setting("CUDASIM_MEMORY", (u64)4 << 30); }
+int architecture()
+{
+    return chosenArchitecture ? chosenArchitecture : (int)setting("CUDASIM_ARCHITECTURE", 80);
+}
+/* Turing is the one generation that has no more. */
+int sharedOptIn(bool isTuring) { return (isTuring ? 64 : 99) << 10; }
 bool isPinned(const void *p)
 {
     auto after = pinned.upper_bound((Pointer)p);
@@ -199,6 +211,7 @@ void cusim_set_eager_uploads(int eager)
     Guard guard(cusim::lock());
     cusim::eagerUploads = eager != 0;
 }
+void cusim_set_architecture(int value) { chosenArchitecture = value; }
 
 int cusim_host_waits(void) { return cusim::hostWaits; }
 int cusim_guards_memory(void) { return cusim::guardBytes > 0; }
@@ -237,12 +250,11 @@ int cuDeviceGetName(char *name, int length, int)
 }
 int cuDeviceGetAttribute(int *value, int attribute, int)
 {
-    int architecture = (int)setting("CUDASIM_ARCHITECTURE", 80);
     switch (attribute) {
     case 16: *value = 4; return success;
-    case 75: *value = architecture / 10; return success;
-    case 76: *value = architecture % 10; return success;
-    case 97: *value = sharedOptIn; return success;
+    case 75: *value = architecture() / 10; return success;
+    case 76: *value = architecture() % 10; return success;
+    case 97: *value = sharedOptIn(architecture() < 80); return success;
     default: return invalidValue;
     }
 }
@@ -451,30 +463,34 @@ int cuModuleLoadData(void **module, const void *image)
     Guard guard(cusim::lock());
     const char *bytes = (const char *)image;
     if (memcmp(bytes, "\177ELF", 4) && memcmp(bytes, "CUDASIM", 7)) return invalidImage;
-    *module = malloc(1);
+    *module = new Module{!memcmp(bytes, "CUDASIM sm_75", 13)};
     return success;
 }
 int cuModuleUnload(void *module)
 {
     Guard guard(cusim::lock());
     cusim::drain();
-    free(module);
+    delete (Module *)module;
     return success;
 }
-int cuModuleGetFunction(void **function, void *, const char *name)
+int cuModuleGetFunction(void **function, void *module, const char *name)
 {
     Guard guard(cusim::lock());
-    if (!cusim::find(name)) return notFound;
-    Function &f = functions[name];
-    f.name = name;
+    bool isTuring = ((Module *)module)->isTuring;
+    std::string place = isTuring ? std::string("turing/") + name : name;
+    if (!cusim::find(place)) return notFound;
+    Function &f = functions[place];
+    f.name = place;
+    f.isTuring = isTuring;
     *function = &f;
     return success;
 }
 int cuFuncSetAttribute(void *function, int attribute, int value)
 {
     Guard guard(cusim::lock());
-    if (attribute != 8 || value < 0 || value > sharedOptIn) return invalidValue;
-    ((Function *)function)->sharedLimit = (size_t)value;
+    Function *f = (Function *)function;
+    if (attribute != 8 || value < 0 || value > sharedOptIn(f->isTuring)) return invalidValue;
+    f->sharedLimit = (size_t)value;
     return success;
 }
 int cuLaunchKernel(

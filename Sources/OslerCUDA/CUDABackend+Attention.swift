@@ -35,14 +35,14 @@ extension CUDABackend {
             guard parts != nil else { return }
         }
         launch(
-            "attention_" + kernel.suffix, grid: grid, block: 128, shared: kernel.rowBytes * 4 * 64,
+            "attention_" + kernel.suffix, grid: grid, block: 128, shared: kernel.sharedBytes,
             query, key, value, tiles.items, output, logSumExp, parts,
             Int32(tiles.partRows), queries, heads, keyHeads, width, scale)
         if tiles.mergeCount > 0 {
             launch(
                 "attention_merge", grid: Grid(tiles.mergeCount, shape.keyHeads), block: 128, parts,
-                Int32(tiles.partRows), tiles.merges, output, logSumExp, queries, heads, keyHeads,
-                width, scale, Int32(kernel.padded))
+                Int32(tiles.partRows), tiles.merges, output, output.kernelType, logSumExp, queries,
+                heads, keyHeads, width, scale, Int32(kernel.padded))
         }
     }
 
@@ -77,11 +77,11 @@ extension CUDABackend {
             block: 256, outputGradient, output, output.kernelType, delta, queries, heads, width)
         launch(
             "attention_dq_" + kernel.suffix, grid: Grid(rows.count, shape.keyHeads), block: 128,
-            shared: kernel.rowBytes * 256, query, key, value, outputGradient, rows.items, logSumExp,
+            shared: kernel.sharedBytes, query, key, value, outputGradient, rows.items, logSumExp,
             delta, queryGradient, queries, heads, keyHeads, width, scale)
         launch(
             "attention_dkv_" + kernel.suffix, grid: Grid(keys.count, shape.keyHeads), block: 128,
-            shared: kernel.rowBytes == 0 ? 0 : kernel.rowBytes * 256 + 512, query, key, value,
+            shared: kernel.sharedBytes == 0 ? 0 : kernel.sharedBytes + 512, query, key, value,
             outputGradient, keys.items, logSumExp, delta, keyGradient, valueGradient, queries,
             heads, keyHeads, width, scale)
     }
@@ -91,14 +91,17 @@ extension CUDABackend {
         precondition(tensors.allSatisfy { $0.dtype == type } && logSumExp.dtype == .float32)
     }
 
-    /// The end of the kernels' names, and the bytes of one tile row in shared memory: the width
-    /// filled up to one that there is a kernel for, and 8 elements more.
+    /// The end of the kernels' names, the width filled up to one that there is a kernel for, and the
+    /// bytes of the tiles in shared memory: rows of that width and 8 elements more.
     private func kernelForm(_ shape: AttentionShape) -> (
-        suffix: String, padded: Int, rowBytes: Int
+        suffix: String, padded: Int, sharedBytes: Int
     ) {
         let padded = [32, 64, 96, 128].first { $0 >= shape.width } ?? 128
         if precision == .float32 { return ("f32", padded, 0) }
-        return ("\(padded)", padded, 2 * (padded + 8))
+        let type = precision == .bfloat16 ? "bf16" : "f16"
+        // Turing's 64 KB hold fewer of the longest rows.
+        let rows = card.architecture < 80 && padded == 128 ? 192 : 256
+        return ("\(type)_\(padded)", padded, rows * 2 * (padded + 8))
     }
 }
 

@@ -1,6 +1,11 @@
 package import OslerCompute
 
 extension CUDABackend {
+    /// What the gradient of the logits is multiplied by while it is held. Its values are at most 1,
+    /// and most are tiny probabilities, which float16 loses below 6e-8: so it keeps those from
+    /// 2e-11.
+    private var slopeScale: Float { precision == .float16 ? 4096 : 1 }
+
     package func linearCrossEntropyWorkspace(rows: Int, width: Int, vocabulary: Int) -> Int {
         Self.headWorkspace(precision, rows: rows, vocabulary: vocabulary).byteCount
     }
@@ -41,10 +46,10 @@ extension CUDABackend {
                 "cross_entropy", grid: Grid(range.count), block: 512, logits, targets.rows(range),
                 Int32(vocabulary), Int32(loss == .dft ? 1 : 0), logProbabilities.rows(range),
                 entropies.rows(range), isTop.rows(range), slope,
-                slope?.kernelType ?? 0)
+                slope?.kernelType ?? 0, slopeScale)
             if let gradient, let slope {
                 multiply(
-                    [.backward(slope, head, scale: scale)], adding: nil, bias: nil,
+                    [.backward(slope, head, scale: scale / slopeScale)], adding: nil, bias: nil,
                     into: gradient.rows(range))
             }
         }

@@ -37,7 +37,7 @@ extension CUDABackend {
             let products = one.products.filter { $0.depth > 0 }
             if products.isEmpty {
                 finish(nil, one, one.output.rowCount, at: 0)
-            } else if precision == .bfloat16, one.output.rowCount <= fewRows,
+            } else if precision != .float32, one.output.rowCount <= fewRows,
                 products.allSatisfy({ $0.bTransposed && !$0.aTransposed })
             {
                 multiplyFewRows(products, one)
@@ -62,9 +62,10 @@ extension CUDABackend {
             else { return }
             let (weight, nf4) = product.b.parts
             launch(
-                "few_rows", grid: .blocks(of: 8, covering: columns), block: 256, product.a,
+                precision == .bfloat16 ? "few_rows_bf16" : "few_rows_f16",
+                grid: .blocks(of: 8, covering: columns), block: 256, product.a,
                 product.a.kernelType, Int32(rows), Int32(product.depth), weight,
-                nf4 == nil ? weight.kernelType : Int32(2), nf4?.absmax, nf4?.nested?.absmax,
+                nf4 == nil ? weight.kernelType : Int32(3), nf4?.absmax, nf4?.nested?.absmax,
                 nf4?.nested?.table, nf4?.nested?.offset ?? 0, Int32(nf4?.nested?.blockSize ?? 1),
                 Int32(nf4?.blockSize ?? 1), Int32(columns), product.scale, prior,
                 isLast ? one.addend : nil, one.addend?.kernelType ?? 0, isLast ? one.bias : nil,
@@ -89,7 +90,7 @@ extension CUDABackend {
         // One call does it all, in the output's own type; so do several when that is float32.
         let addendFits = one.addend == nil || one.addend?.dtype == output.dtype
         let isOneCall =
-            products.count == 1 && addendFits && one.bias == nil && precision == .bfloat16
+            products.count == 1 && addendFits && one.bias == nil && precision != .float32
         let adapters = isOneCall ? [] : adapterTerms(of: products, into: output)
         let products = products.dropLast(adapters.count)
         if output.dtype == .float32 || isOneCall {
@@ -129,7 +130,7 @@ extension CUDABackend {
 
     /// The last products, as far as `osler_adapter_end` computes them and that saves a pass.
     private func adapterTerms(of products: [Product], into output: Tensor) -> [Product] {
-        guard precision == .bfloat16, let last = products.last else { return [] }
+        guard precision != .float32, let last = products.last else { return [] }
         var (terms, depth) = ([Product](), 0)
         for product in products.dropFirst().reversed() {
             depth += (product.depth + 15) / 16 * 16
@@ -139,7 +140,7 @@ extension CUDABackend {
             else { break }
             terms.insert(product, at: 0)
         }
-        return terms.count > 1 || output.dtype == .bfloat16 ? terms : []
+        return terms.count > 1 || output.dtype != .float32 ? terms : []
     }
 
     /// `output rows = sums + adapters' terms + addend + bias`, rounded once.
@@ -157,7 +158,8 @@ extension CUDABackend {
         let output = one.output.matrix.rows(range)
         let addend = addend?.matrix.rows(range)
         launch(
-            "adapter_end", grid: Grid((range.count + 63) / 64, (output.columns + 127) / 128),
+            "adapter_end_\(precision == .float16 ? "f16" : "bf16")",
+            grid: Grid((range.count + 63) / 64, (output.columns + 127) / 128),
             block: 128, sums, first.u, first.b, first.depth, second.u, second.b, second.depth,
             third.u, third.b, third.depth, first.b?.kernelType ?? 0,
             Int32(adapters[0].bTransposed ? 1 : 0), adapters[0].scale, addend,
@@ -191,8 +193,7 @@ extension CUDABackend {
         let type = precision.activationType
         let offset = range.lowerBound * (product.aTransposed ? 1 : a.columns) * type.byteWidth
         let call = MatrixProduct(
-            operandsAreBFloat16: type == .bfloat16, outputIsBFloat16: output.dtype == .bfloat16,
-            m: range.count, n: output.columns, k: product.depth,
+            operandType: type, outputType: output.dtype, m: range.count, n: output.columns, k: product.depth,
             a: DeviceMatrix(
                 address: a.deviceAddress + UInt64(offset), leading: a.columns,
                 transposed: product.aTransposed),

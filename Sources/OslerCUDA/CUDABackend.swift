@@ -34,9 +34,11 @@ package final class CUDABackend: Backend, @unchecked Sendable {
     /// For copies between cards: recorded where one may begin, and where it is done.
     let crossing: Event
 
-    /// - Throws: `CUDAError` when a library is missing, or the card can't be used.
+    /// - Parameter precision: nil: bfloat16, or float16 where the card has no bfloat16.
+    /// - Throws: `CUDAError` when a library is missing, or the card can't be used, or not in
+    ///   `precision`.
     package init(
-        precision: Precision, device index: Int = 0, search: LibrarySearch = .standard,
+        precision: Precision?, device index: Int = 0, search: LibrarySearch = .standard,
         sources: KernelSources = .embedded
     ) throws(CUDAError) {
         let driver = try search.driver()
@@ -56,15 +58,7 @@ package final class CUDABackend: Backend, @unchecked Sendable {
             throw Self.missing(index, of: count)
         }
         let device = try Device(driver, index: index)
-        guard device.description.architecture >= Self.oldestArchitecture else {
-            let found = device.description
-            throw CUDAError(
-                call: "cuDeviceGetAttribute",
-                problem: "\(found.name) has compute capability \(found.architecture / 10)."
-                    + "\(found.architecture % 10)",
-                remedy: "use a card of 8.0 (Ampere) or newer, or device: cpu")
-        }
-        self.precision = precision
+        self.precision = try Self.check(precision, for: device.description)
         self.device = device
         kernels = KernelLibrary(
             on: device,
@@ -91,8 +85,25 @@ package final class CUDABackend: Backend, @unchecked Sendable {
 
     /// The libraries that are looked for begin with CUDA 12.0.
     private static let oldestDriver = 12_000
-    /// bfloat16 products and asynchronous copies begin with compute capability 8.0.
-    package static let oldestArchitecture = 80
+
+    /// Products in bfloat16 and asynchronous copies begin with compute capability 8.0; for 7.5
+    /// (Turing) there are kernels in float16.
+    private static func check(
+        _ precision: Precision?, for card: DeviceDescription
+    ) throws(CUDAError) -> Precision {
+        if card.architecture >= 80 { return precision ?? .bfloat16 }
+        let isTuring = card.architecture == 75
+        if isTuring, precision == nil || precision == .float16 { return .float16 }
+        let (major, minor) = (card.architecture / 10, card.architecture % 10)
+        throw CUDAError(
+            call: "cuDeviceGetAttribute",
+            problem: "\(card.name) has compute capability \(major).\(minor)"
+                + (isTuring ? " and computes in float16 only" : ""),
+            remedy: isTuring
+                ? "write fp16: true or --dtype float16, or use device: cpu"
+                : "use a card of 8.0 (Ampere) or newer, or 7.5 (Turing, in float16), or device: cpu"
+        )
+    }
 
     package var name: String { "cuda-sm\(device.description.architecture)" }
     package var card: DeviceDescription { device.description }

@@ -83,7 +83,7 @@ private struct ProductLayouts: ~Copyable {
 
     init(_ product: MatrixProduct, _ library: CublasLt) throws(CUDAError) {
         let (m, n, k) = (product.m, product.n, product.k)
-        let type = product.operandsAreBFloat16 ? CCUDA_LT_R_16BF : CCUDA_LT_R_32F
+        let type = product.operandType.cublasType
         let desc = ProductDescription(
             handle: try library.make("cublasLtMatmulDescCreate") {
                 $0.cublasLtMatmulDescCreate(
@@ -98,12 +98,23 @@ private struct ProductLayouts: ~Copyable {
             type, rows: product.b.transposed ? k : n, columns: product.b.transposed ? n : k,
             leading: product.b.leading)
         let c = try library.layout(
-            product.outputIsBFloat16 ? CCUDA_LT_R_16BF : CCUDA_LT_R_32F, rows: n, columns: m,
-            leading: n)
+            product.outputType.cublasType, rows: n, columns: m, leading: n)
         self.desc = desc
         self.a = a
         self.b = b
         self.c = c
+    }
+}
+
+extension DType {
+    /// cuBLASLt's name of the type.
+    fileprivate var cublasType: Int {
+        switch self {
+        case .float32: CCUDA_LT_R_32F
+        case .bfloat16: CCUDA_LT_R_16BF
+        case .float16: CCUDA_LT_R_16F
+        case .int32, .uint8: preconditionFailure("products of \(self)")
+        }
     }
 }
 

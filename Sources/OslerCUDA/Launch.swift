@@ -21,11 +21,12 @@ extension Optional: KernelArgument where Wrapped == Tensor {
 extension Tensor {
     /// Where the first element lies on the card.
     var deviceAddress: UInt64 { UInt64(UInt(bitPattern: address)) }
-    /// The element type as kernels are told it (`F32`, `BF16` in prelude.cuh).
+    /// The element type as kernels are told it (`F32`, `BF16`, `F16` in prelude.cuh).
     var kernelType: Int32 {
         switch dtype {
         case .float32: 0
         case .bfloat16: 1
+        case .float16: 2
         case .int32, .uint8: preconditionFailure("\(dtype) elements are no numbers here")
         }
     }

@@ -1,4 +1,5 @@
 internal import CCUDA
+internal import OslerCompute
 
 /// A dense matrix on the card as a product reads it.
 struct DeviceMatrix {
@@ -11,9 +12,9 @@ struct DeviceMatrix {
 /// One call of cuBLASLt: `d = alpha * op(a) * op(b) + beta * c`, row-major, `[m, n]` over k, float32
 /// sums. `c` and `d` have n elements a row and may be the same.
 struct MatrixProduct {
-    /// What the operands are: bfloat16, or else float32.
-    var operandsAreBFloat16: Bool
-    var outputIsBFloat16: Bool
+    /// float32, bfloat16 or float16; the output's is the operands' or float32.
+    var operandType: DType
+    var outputType: DType
     var (m, n, k): (Int, Int, Int)
     var a: DeviceMatrix
     var b: DeviceMatrix
@@ -22,13 +23,11 @@ struct MatrixProduct {
     var c: CUdeviceptr
     var d: CUdeviceptr
 
-    var operandBytes: Int { operandsAreBFloat16 ? 2 : 4 }
-
     /// All that the choice of an algorithm may depend on. Not m itself: a row's sums are to be the
     /// same in any batch, so an algorithm is chosen for `representativeRows`, and used for all m.
     struct Kind: Hashable {
-        var operandsAreBFloat16: Bool
-        var outputIsBFloat16: Bool
+        var operandType: DType
+        var outputType: DType
         var representativeRows: Int
         var (n, k): (Int, Int)
         var (aTransposed, bTransposed): (Bool, Bool)
@@ -40,7 +39,7 @@ struct MatrixProduct {
 
         private var numbers: [Int] {
             [
-                operandsAreBFloat16 ? 1 : 0, outputIsBFloat16 ? 1 : 0, representativeRows, n, k,
+                Int(operandType.rawValue), Int(outputType.rawValue), representativeRows, n, k,
                 aTransposed ? 1 : 0, bTransposed ? 1 : 0, aAlignment, bAlignment, cAlignment,
             ]
         }
@@ -49,12 +48,12 @@ struct MatrixProduct {
     /// Up to `few` rows are a shape of their own.
     func kind(few: Int) -> Kind {
         Kind(
-            operandsAreBFloat16: operandsAreBFloat16, outputIsBFloat16: outputIsBFloat16,
+            operandType: operandType, outputType: outputType,
             representativeRows: m <= few ? few : 2048, n: n, k: k, aTransposed: a.transposed,
             bTransposed: b.transposed,
-            aAlignment: Self.alignment(a.address, a.leading * operandBytes),
-            bAlignment: Self.alignment(b.address, b.leading * operandBytes),
-            cAlignment: Self.alignment(c | d, n * (outputIsBFloat16 ? 2 : 4)))
+            aAlignment: Self.alignment(a.address, a.leading * operandType.byteWidth),
+            bAlignment: Self.alignment(b.address, b.leading * operandType.byteWidth),
+            cAlignment: Self.alignment(c | d, n * outputType.byteWidth))
     }
 
     /// The largest power of two, at most 16, that divides both.
@@ -71,7 +70,7 @@ struct MatrixProduct {
         if a.transposed {
             result.a.leading =
                 kind.representativeRows
-                + (kind.aAlignment < 16 ? kind.aAlignment / operandBytes : 0)
+                + (kind.aAlignment < 16 ? kind.aAlignment / operandType.byteWidth : 0)
         }
         return result
     }

@@ -6,6 +6,8 @@
 /// key/value heads, h head width, F MLP width, V vocabulary, R rank. "Activation type" is
 /// `precision.activationType`.
 ///
+/// What is said of bfloat16 below holds for float16 where that is the precision; no op sees both.
+///
 /// Ops don't throw: a device backend records its first failure, does nothing from then on, and
 /// throws it from `synchronize` and `read`. Shapes and types that don't fit are our own misuse and
 /// stop with `precondition`.

@@ -1,7 +1,7 @@
 /// A matrix operand `[rows, columns]`, row-major: a frozen weight `[out, in]` in the form in which it is kept, or any
 /// dense float tensor (a LoRA matrix, an activation).
 package enum FrozenMatrix: Sendable {
-    /// float32 or bfloat16.
+    /// float32, bfloat16, or float16 in that precision.
     case dense(Tensor)
     case nf4(NF4Matrix)
 

@@ -56,17 +56,16 @@ extension Backend {
         return Tensor(storage: try allocate(byteCount: byteCount), dtype: dtype, shape: shape)
     }
 
-    /// A new tensor that holds these float32 values, rounded where `dtype` is bfloat16.
+    /// A new tensor that holds these float32 values, rounded where `dtype` is bfloat16 or float16.
     package func tensor(_ values: [Float], _ dtype: DType, _ shape: [Int]) throws
         -> Tensor
     {
-        precondition(dtype == .float32 || dtype == .bfloat16)
         let result = try tensor(dtype, shape)
         precondition(values.count == result.count, "\(values.count) values for \(shape)")
         if dtype == .float32 {
             values.withUnsafeBytes { write($0, to: result) }
         } else {
-            values.map(BFloat16.bits).withUnsafeBytes { write($0, to: result) }
+            values.map(dtype.bits).withUnsafeBytes { write($0, to: result) }
         }
         return result
     }
@@ -89,12 +88,12 @@ extension Backend {
         return result
     }
 
-    /// The elements of a float32 or bfloat16 tensor.
+    /// The elements of a float32, bfloat16 or float16 tensor.
     package func floats(_ tensor: Tensor) throws -> [Float] {
-        if tensor.dtype == .bfloat16 {
+        if tensor.dtype == .bfloat16 || tensor.dtype == .float16 {
             var bits = [UInt16](repeating: 0, count: tensor.count)
             try bits.withUnsafeMutableBytes { try read(tensor, into: $0) }
-            return bits.map(BFloat16.float)
+            return bits.map(tensor.dtype.float)
         }
         precondition(tensor.dtype == .float32)
         var values = [Float](repeating: 0, count: tensor.count)

@@ -1,22 +1,30 @@
 /// The number format of a tensor's elements.
 package enum DType: UInt8, Sendable, Hashable {
-    case float32, bfloat16, int32, uint8
+    case float32, bfloat16, int32, uint8, float16
 
     package var byteWidth: Int {
         switch self {
         case .float32, .int32: 4
-        case .bfloat16: 2
+        case .bfloat16, .float16: 2
         case .uint8: 1
         }
     }
 }
 
-/// What matrix products compute in: `float32` is the reference mode; `bfloat16` rounds both operands to bfloat16 and
-/// accumulates in float32. Activations between ops are stored in the same format.
-package enum Precision: Sendable, Hashable {
-    case float32, bfloat16
+/// What matrix products compute in: `float32` is the reference mode; `bfloat16` and `float16` round
+/// both operands to that type and accumulate in float32. Activations between ops are stored in the
+/// same format. Training in float16 needs a scaled loss: values below 6e-8 become 0, those beyond
+/// 65504 infinite.
+package enum Precision: String, Sendable, Hashable {
+    case float32, bfloat16, float16
 
-    package var activationType: DType { self == .float32 ? .float32 : .bfloat16 }
+    package var activationType: DType {
+        switch self {
+        case .float32: .float32
+        case .bfloat16: .bfloat16
+        case .float16: .float16
+        }
+    }
 }
 
 /// A piece of memory that a backend owns: host memory for CPU backends, device memory otherwise.

@@ -4,8 +4,13 @@ internal import OslerFormats
 /// Turns a model on disk into a model on a backend.
 ///
 /// Dense weights stay in the file's format where the backend can compute with it (bfloat16; float32 in float32
-/// precision), used in place from the mapped file; float16 becomes float32, or bfloat16 in bfloat16 precision. Weights
-/// of GGUF files are rounded to bfloat16 after decoding, as transformers does with `dtype=bfloat16`. Vectors are float32.
+/// precision), used in place from the mapped file; float16 becomes float32, or bfloat16 in bfloat16
+/// precision. In float16 precision all become float16. Weights of GGUF files are rounded to bfloat16
+/// after decoding (float16 in that precision), as transformers does with `dtype`. Vectors are
+/// float32.
+///
+/// NF4 is made from dense weights as they would be held, but in float16 precision from the file's
+/// own values, which float16 need not reach (GGUF: from their bfloat16).
 package struct ModelLoader {
     let files: ModelFiles
     let backend: any Backend
@@ -23,7 +28,9 @@ package struct ModelLoader {
         let threads = backend.usesHostMemory ? 1 : ThreadPool.availableCores
         pool = try backend.cpu?.pool ?? ThreadPool(threads: threads)
         host =
-            backend.usesHostMemory ? backend : ReferenceBackend(precision: backend.precision)
+            backend.usesHostMemory && backend.precision != .float16
+            ? backend
+            : ReferenceBackend(precision: backend.precision == .bfloat16 ? .bfloat16 : .float32)
         (self.files, self.backend, self.quantization) = (files, backend, quantization)
         self.progress = progress
     }
@@ -89,15 +96,17 @@ package struct ModelLoader {
             values = try stored.floats()
         }
         let isQuantized = GGUFModel.isQuantized(file)
+        let narrow: DType = backend.precision == .float16 ? .float16 : .bfloat16
         if shape.count == 1 {
-            return .dense(
-                try vector(isQuantized ? values.map(FloatConversion.rounded) : values, shape))
+            return .dense(try vector(isQuantized ? values.map(narrow.rounded) : values, shape))
         }
-        let keepsFloat32 = !isQuantized && backend.precision == .float32
+        let keepsFloat32 = !isQuantized && host.precision == .float32
         let type: DType = keepsFloat32 ? .float32 : .bfloat16
-        return quantizes(name)
-            ? .nf4(try quantized(try host.tensor(values, type, shape)))
-            : .dense(try backend.tensor(values, type, shape))
+        if quantizes(name) { return .nf4(try quantized(try host.tensor(values, type, shape))) }
+        return .dense(
+            narrow == .float16
+                ? try backend.float16Weight(values, shape, file: file.path, name: stored.name)
+                : try backend.tensor(values, type, shape))
     }
 
     private func quantized(_ dense: Tensor) throws -> NF4Matrix {

@@ -7,6 +7,7 @@ extension DType {
         switch self {
         case .float32: .float32
         case .bfloat16: .bfloat16
+        case .float16: .float16
         case .int32: .int32
         case .uint8: .uint8
         }
@@ -73,10 +74,14 @@ extension SafetensorsFile {
 }
 
 extension StoredTensor {
-    /// A dense weight in the form that the backend computes with: bfloat16 and (in float32 precision) float32 are used
-    /// in place, everything else is converted.
+    /// A dense weight in the form that the backend computes with: bfloat16 and (in float32
+    /// precision) float32, in float16 precision float16, are used in place; everything else is
+    /// converted.
     func denseWeight(backend: any Backend) throws -> Tensor {
         switch (type, backend.precision) {
+        case (.float16, .float16): return try inPlace(.float16, backend)
+        case (.bfloat16, .float16), (.float32, .float16):
+            return try backend.float16Weight(try floats(), shape, file: file.path, name: name)
         case (.bfloat16, _): return try inPlace(.bfloat16, backend)
         case (.float32, .float32): return try inPlace(.float32, backend)
         case (.float16, .float32):
@@ -105,5 +110,27 @@ extension StoredTensor {
             backend.write(bytes, to: tensor)
             return tensor
         }
+    }
+}
+
+extension Backend {
+    /// A weight of a file in float16.
+    ///
+    /// - Throws: when a value is beyond float16's largest number.
+    func float16Weight(_ values: [Float], _ shape: [Int], file: String, name: String) throws -> Tensor {
+        let bits = [UInt16](unsafeUninitializedCapacity: values.count) { buffer, filled in
+            filled = values.count
+            let output = UnsafeMutableBufferPointer(rebasing: buffer[..<filled])
+            values.withUnsafeBufferPointer { FloatConversion.floatToFloat16($0, output) }
+        }
+        let isBeyond = { (i: Int) in bits[i] & 0x7FFF == 0x7C00 && values[i].isFinite }
+        if let place = bits.indices.first(where: isBeyond) {
+            throw InputError(
+                "holds \(values[place]), and float16 ends at 65504", file: file, field: name,
+                remedy: "compute in bfloat16 or float32: bf16: true, or dtype: float32")
+        }
+        let tensor = try tensor(.float16, shape)
+        write(bits, to: tensor)
+        return tensor
     }
 }

@@ -30,6 +30,7 @@ extension Report {
         }
         for (title, key) in [
             ("Learning rate", "learning_rate"), ("Gradient norm", "grad_norm"),
+            ("Loss scale", "loss_scale"),
             ("Token accuracy in training", "mean_token_accuracy"),
         ] {
             add(

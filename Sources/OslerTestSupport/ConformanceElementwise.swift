@@ -4,10 +4,12 @@ extension ConformanceCase {
     static let floatTypes: [DType] = [.float32, .bfloat16]
     private static let counts = [1, 15, 16, 17, 33, 1000, 70_003]
 
-    /// Values whose rounding to bfloat16 is decided by ties, overflow or not being numbers.
+    /// Values whose rounding to 16 bits is decided by ties, overflow or not being numbers.
     private static let awkward: [Float] = [
         0, -0.0, 1, -1, 1.00390625, 1.01171875, -1.00390625, 3.3895314e38, 3.4e38, -3.4e38,
         .infinity, -.infinity, .nan, 0x1p-133, -0x1p-149, 0x1.8p-134,
+        1 + 0x1p-11, 1 + 0x3p-11, -1 - 0x1.000002p-11, 65504, 65519.996, 65520, -65520, 65536,
+        0x1p-14, 0x1.FFCp-15, 0x1.FFEp-15, 0x1p-24, -0x1p-24, 0x1p-25, 0x1.000002p-25, 0x3p-25,
     ]
 
     static var moves: [ConformanceCase] {

@@ -4,7 +4,7 @@ package import OslerCompute
 package struct Outcome: Sendable {
     package let name: String
     package let dtype: DType
-    /// float32 and bfloat16 elements, or bytes as numbers.
+    /// Elements of float types, or bytes as numbers.
     package let values: [Float]
 }
 
@@ -13,7 +13,8 @@ package struct Outcome: Sendable {
 ///
 /// Every tensor lies between guard bytes that must survive; there are none where the address
 /// sanitizer guards each tensor's memory, which sees reads too. `misaligned` puts it one element past
-/// a 64-byte boundary, where a view of rows can start.
+/// a 64-byte boundary, where a view of rows can start. What cases call bfloat16 is float16 on
+/// backends of that precision.
 package final class ConformanceRun {
     package let backend: any Backend
     package private(set) var outcomes: [Outcome] = []
@@ -35,6 +36,7 @@ package final class ConformanceRun {
 
     /// A tensor whose bytes are all 0xA5: what an op doesn't write stays the same on every backend.
     package func output(_ dtype: DType, _ shape: [Int]) throws -> Tensor {
+        let dtype = dtype == .bfloat16 && activation == .float16 ? .float16 : dtype
         let byteCount = shape.reduce(1, *) * dtype.byteWidth
         let start = guardBytes + (misaligned ? dtype.byteWidth : 0)
         let total = start + byteCount + guardBytes
@@ -43,14 +45,14 @@ package final class ConformanceRun {
         return Tensor(storage: whole.storage, byteOffset: start, dtype: dtype, shape: shape)
     }
 
-    /// These values, rounded where `dtype` is bfloat16.
+    /// These values, rounded where `dtype` has 16 bits.
     package func tensor(_ values: [Float], _ dtype: DType, _ shape: [Int]) throws
         -> Tensor
     {
         let result = try output(dtype, shape)
         precondition(values.count == result.count)
-        if dtype == .bfloat16 {
-            values.map(BFloat16.bits).withUnsafeBytes { backend.write($0, to: result) }
+        if result.dtype != .float32 {
+            values.map(result.dtype.bits).withUnsafeBytes { backend.write($0, to: result) }
         } else {
             values.withUnsafeBytes { backend.write($0, to: result) }
         }

@@ -14,6 +14,7 @@ package import OslerCompute
 /// | float32 from bfloat16 products | the same | operands are rounded alike, the sums are float32 |
 /// | bfloat16 | 2^-7 relative and the float32 share | one unit in the last place, beside a bound |
 /// | attention in bfloat16 | 2^-7 of the largest, backward 2^-6 | P and dS rounded to bfloat16 |
+/// | the same in float16 | an eighth of each, and 2^-24 | 3 bits more, and its smallest number |
 /// | attention backward | 1e-5 | a token that sees only itself: 0 by cancellation |
 /// | loss, dft gradient | 1e-7 | p = e^-30 has the relative error of 30 roundings |
 /// | loss gradient in bfloat16 | 2^-7 of the largest | the logit gradient is rounded to bfloat16 |
@@ -29,8 +30,13 @@ package struct Tolerance: Sendable {
     {
         if outcome.dtype == .uint8 { return Tolerance(relative: 0, byteShare: 0.005) }
         var result = float32(op)
-        if precision == .bfloat16 { result.scaled = max(result.scaled, bfloat16Products(op)) }
-        if outcome.dtype == .bfloat16 && !op.onlyMoves { result.relative += 0x1p-7 }
+        // In units of bfloat16's.
+        let unit: Float = precision == .float16 ? 0x1p-3 : 1
+        if precision != .float32 {
+            result.scaled = max(result.scaled, unit * bfloat16Products(op))
+        }
+        if outcome.dtype != .float32 && !op.onlyMoves { result.relative += unit * 0x1p-7 }
+        if outcome.dtype == .float16 && !op.onlyMoves { result.absolute += 0x1p-24 }
         return result
     }
 

@@ -62,7 +62,7 @@ extension GradientCase {
         forward: { backend, inputs in try backend.attended(inputs).output },
         backward: { backend, inputs, dy in
             let (output, sums) = try backend.attended(inputs)
-            let gradients = try inputs.map { try backend.tensor(.float32, $0.shape) }
+            let gradients = try inputs.map { try backend.tensor(backend.activation, $0.shape) }
             backend.attentionBackward(
                 dy, query: inputs[0], key: inputs[1], value: inputs[2], output: output,
                 logSumExp: sums, sequences: lengths, scale: 0.25, queryGradient: gradients[0],
@@ -74,12 +74,12 @@ extension GradientCase {
         description: "SwiGLU", inputs: [Input("gate", [3, 17]), Input("up", [3, 17])],
         outputShape: [3, 17],
         forward: { backend, inputs in
-            let y = try backend.tensor(.float32, [3, 17])
+            let y = try backend.tensor(backend.activation, [3, 17])
             backend.swiglu(gate: inputs[0], up: inputs[1], output: y)
             return y
         },
         backward: { backend, inputs, dy in
-            let gradients = try inputs.map { try backend.tensor(.float32, $0.shape) }
+            let gradients = try inputs.map { try backend.tensor(backend.activation, $0.shape) }
             backend.swigluBackward(
                 dy, gate: inputs[0], up: inputs[1], gateGradient: gradients[0],
                 upGradient: gradients[1])
@@ -90,7 +90,7 @@ extension GradientCase {
     private static let dropout = GradientCase(
         description: "dropout", inputs: [Input("input", [200])], outputShape: [200],
         forward: { backend, inputs in
-            let y = try backend.tensor(.float32, [200])
+            let y = try backend.tensor(backend.activation, [200])
             backend.dropout(inputs[0], probability: 0.3, key: key, output: y)
             return y
         },
@@ -137,14 +137,14 @@ extension Backend {
     }
 
     fileprivate func normed(_ x: Tensor) throws -> (output: Tensor, inverseRMS: Tensor) {
-        let (y, inverses) = (try tensor(.float32, x.shape), try tensor(.float32, [x.rowCount]))
+        let (y, inverses) = (try tensor(activation, x.shape), try tensor(.float32, [x.rowCount]))
         rmsNorm(
             x, weight: try normWeight(x.columns), epsilon: 1e-5, output: y, inverseRMS: inverses)
         return (y, inverses)
     }
 
     fileprivate func rotated(_ x: Tensor, inverse: Bool) throws -> Tensor {
-        let (y, half) = (try tensor(.float32, x.shape), x.shape[2] / 2)
+        let (y, half) = (try tensor(activation, x.shape), x.shape[2] / 2)
         copy(x, to: y)
         let angles = (0..<9 * half).map { Float($0) * 0.3 }
         rope(
@@ -155,7 +155,7 @@ extension Backend {
     }
 
     fileprivate func attended(_ inputs: [Tensor]) throws -> (output: Tensor, logSumExp: Tensor) {
-        let y = try tensor(.float32, inputs[0].shape)
+        let y = try tensor(activation, inputs[0].shape)
         let sums = try tensor(.float32, [inputs[0].shape[1], inputs[0].shape[0]])
         attention(
             query: inputs[0], key: inputs[1], value: inputs[2],

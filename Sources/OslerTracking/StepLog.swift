@@ -36,11 +36,14 @@ package final class StepLog: Reporter {
     }
 
     private static func line(_ step: StepReport) -> String {
-        JSON.object([
+        var line: JSON.Object = [
             "step": .integer(step.step), "loss": .number(step.loss),
-            "grad_norm": .number(step.gradientNorm), "learning_rate": .number(step.learningRate),
+            "grad_norm": step.gradientNorm.map(JSON.number) ?? .null,
+            "learning_rate": .number(step.learningRate),
             "epoch": .number(step.epoch), "tokens": .integer(step.tokens),
             "seconds": .number(step.seconds), "resident_bytes": .integer(step.residentBytes),
-        ]).serialized()
+        ]
+        if let scale = step.lossScale { line["loss_scale"] = .number(scale) }
+        return JSON.object(line).serialized()
     }
 }

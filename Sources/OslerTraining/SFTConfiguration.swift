@@ -20,7 +20,8 @@ package struct SFTConfiguration: Sendable {
     package var localFilesOnly = false
     /// An adapter to continue from.
     package var startingAdapter: String?
-    package var precision = Precision.bfloat16
+    /// What is computed in; nil: bfloat16, or float16 on a card that lacks it.
+    package var precision: Precision?
     package var quantization = WeightQuantization.none
     package var lora = LoRAConfiguration()
     package var training = TrainingOptions()
@@ -110,19 +111,7 @@ extension SFTConfiguration {
         modelRevision = try reader.string("model_revision", "revision")
         localFilesOnly = try reader.bool("local_files_only") ?? false
         startingAdapter = try reader.string("adapter_name_or_path")
-        if try reader.bool("fp16") == true {
-            throw reader.error("fp16", "not available on a CPU", remedy: "use bf16: true")
-        }
-        precision = try reader.bool("bf16") ?? true ? .bfloat16 : .float32
-        if let dtype = try reader.string("dtype", "torch_dtype") {
-            switch dtype {
-            case "bfloat16", "auto": break
-            case "float32": precision = .float32
-            default:
-                throw reader.error(
-                    "dtype", "\"\(dtype)\" is not available", remedy: "use bfloat16 or float32")
-            }
-        }
+        try readPrecision(&reader)
         try readQuantization(&reader)
         if let text = try reader.string("device") {
             guard let named = ComputeDevice(text) else {
@@ -135,16 +124,38 @@ extension SFTConfiguration {
         threads = try reader.integer("threads", "num_threads")
     }
 
+    /// `bf16` and `fp16` decide, then `dtype`; but float32 in `dtype` means all of it.
+    private mutating func readPrecision(_ reader: inout ConfigurationReader) throws {
+        let (bf16, fp16) = (try reader.bool("bf16"), try reader.bool("fp16"))
+        if bf16 == true, fp16 == true {
+            throw reader.error(
+                "fp16", "contradicts bf16: true",
+                remedy: "leave one of the two out; without both the hardware decides")
+        }
+        precision = fp16 == true ? Precision.float16 : bf16.map { $0 ? .bfloat16 : .float32 }
+        guard let dtype = try reader.string("dtype", "torch_dtype"), dtype != "auto" else { return }
+        switch dtype {
+        case "bfloat16": precision = precision ?? .bfloat16
+        case "float16": precision = bf16 == true ? .bfloat16 : .float16
+        case "float32": precision = .float32
+        default:
+            throw reader.error(
+                "dtype", "\"\(dtype)\" is not available",
+                remedy: "use bfloat16, float16 or float32")
+        }
+    }
+
     private mutating func readQuantization(_ reader: inout ConfigurationReader) throws {
         let type = try reader.string("bnb_4bit_quant_type")
         let double = try reader.bool("bnb_4bit_use_double_quant") ?? false
-        let compute = try reader.string("bnb_4bit_compute_dtype")
-        if let compute,
-            !["bfloat16", "torch.bfloat16", "float32", "torch.float32"].contains(compute)
-        {
-            throw reader.error(
-                "bnb_4bit_compute_dtype", "\"\(compute)\" is not available",
-                remedy: "use bfloat16 or float32")
+        let compute = try reader.string("bnb_4bit_compute_dtype").map { name throws -> Precision in
+            let bare = name.hasPrefix("torch.") ? String(name.dropFirst(6)) : name
+            guard let known = Precision(rawValue: bare) else {
+                throw reader.error(
+                    "bnb_4bit_compute_dtype", "\"\(name)\" is not available",
+                    remedy: "use bfloat16, float16 or float32")
+            }
+            return known
         }
         if try reader.bool("load_in_8bit") == true {
             throw reader.error("load_in_8bit", "not available", remedy: "use load_in_4bit")
@@ -155,8 +166,22 @@ extension SFTConfiguration {
                 "bnb_4bit_quant_type", "\(type ?? "fp4, the default,") is not available",
                 remedy: "write bnb_4bit_quant_type: nf4")
         }
-        if compute?.hasSuffix("float32") == true { precision = .float32 }
+        try settle(compute, reader)
         quantization = .nf4(doubleQuantized: double)
+    }
+
+    /// The compute type of 4-bit weights, where nothing else says what is computed in; float32 means
+    /// all of it.
+    private mutating func settle(_ compute: Precision?, _ reader: ConfigurationReader) throws {
+        switch (compute, precision) {
+        case (nil, _): break
+        case (.float32, _): precision = .float32
+        case (.float16, .bfloat16), (.bfloat16, .float16):
+            throw reader.error(
+                "bnb_4bit_compute_dtype", "contradicts \(precision ?? .float32), by bf16, fp16 or dtype",
+                remedy: "make it the same, or leave it out")
+        case (let compute?, _): precision = precision ?? compute
+        }
     }
 
     private mutating func readLoRA(_ reader: inout ConfigurationReader) throws {

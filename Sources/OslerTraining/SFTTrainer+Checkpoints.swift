@@ -41,7 +41,7 @@ extension SFTTrainer {
         let trainerState = try JSON.parse(file: FileSystem.join(path, Self.trainerStateFile))
         let restored = try TrainerState(
             oslerState: json, trainerState: trainerState, totalSteps: plan.totalSteps,
-            file: stateFile)
+            isScaled: state.scaler != nil, file: stateFile)
         try adapter.read(from: path, backend: model.backend)
         try SafetensorsFile(FileSystem.join(path, Self.optimizerFile)).read(
             optimizer.tensors.map { ($0.name, $0.tensor) }, backend: model.backend)

@@ -30,11 +30,13 @@ package final class SFTTrainer {
 
     /// - Parameters:
     ///   - model: with its adapter attached.
+    ///   - lossScaler: to begin with, in float16.
     ///   - output: where checkpoints go; nil: nowhere.
     ///   - report: receives what happens.
     package init(
         model: CausalLM, trainRows: [Row], evalRows: [Row], options: TrainingOptions, arena: Arena,
-        output: RunFolder?, report: @escaping (TrainingEvent) throws -> Void
+        lossScaler: LossScaler = LossScaler(), output: RunFolder?,
+        report: @escaping (TrainingEvent) throws -> Void
     ) throws {
         guard let adapter = model.adapter else { preconditionFailure("no adapter to train") }
         (self.model, self.options, self.arena, self.output, self.report) =
@@ -53,6 +55,7 @@ package final class SFTTrainer {
         optimizer = try AdapterOptimizer(
             options.optimizer, adapter: adapter, hyperparameters: options.hyperparameters,
             backend: model.backend)
+        if model.backend.precision == .float16 { state.scaler = lossScaler }
     }
 
     package var adapter: Adapter {
@@ -103,13 +106,17 @@ package final class SFTTrainer {
 
     struct StepResult {
         var loss: Double
-        var gradientNorm: Double
+        /// nil where the step was skipped.
+        var gradientNorm: Double?
         var learningRate: Double
+        /// In float16: what the loss's gradient was multiplied by.
+        var lossScale: Double?
         var tokens: Int
         var needed: TrainingFlops.Needed
     }
 
-    /// One optimizer step: all micro-batches of the accumulation, clipping, update.
+    /// One optimizer step: all micro-batches of the accumulation, clipping, update. In float16 a step
+    /// whose gradients are not finite leaves the adapter as it is, and counts.
     func step() throws -> StepResult {
         let batches = microBatches(step: state.step)
         let targets = batches.reduce(0) { $0 + $1.targetCount }
@@ -123,11 +130,17 @@ package final class SFTTrainer {
         let loss = try accumulate(batches, stepTargets: targets)
         if state.step == 0 { try checkFirstGradients() }
         let norm = try gradientNorm(of: batches)
-        let rate = schedule.rate(step: state.step)
-        let clip = options.maxGradientNorm > 0 ? options.maxGradientNorm / (norm + 1e-6) : 1
-        optimizer.step(
-            learningRate: rate, step: state.step + 1, gradientScale: Float(min(1, clip)))
-        // The update is not waited for: the next step is queued behind it.
+        let rate = schedule.rate(step: state.updates)
+        if let norm {
+            let clip = options.maxGradientNorm > 0 ? options.maxGradientNorm / (norm + 1e-6) : 1
+            // The update is not waited for: the next step is queued behind it.
+            optimizer.step(
+                learningRate: rate, step: state.updates + 1,
+                gradientScale: Float(min(1, clip)) / lossScale)
+        }
+        let scale = state.scaler?.scale
+        state.scaler?.update(gradientsAreFinite: norm != nil)
+        try checkScale()
         let tokens = batches.reduce(0) { $0 + $1.ids.count }
         state.step += 1
         state.tokens += tokens
@@ -135,23 +148,24 @@ package final class SFTTrainer {
         state.averages.steps += 1
         state.lossTotal += loss
         return StepResult(
-            loss: loss, gradientNorm: norm, learningRate: rate, tokens: tokens,
-            needed: needed(batches))
+            loss: loss, gradientNorm: norm, learningRate: rate, lossScale: scale.map(Double.init),
+            tokens: tokens, needed: needed(batches))
     }
 
     /// Forward and backward of all micro-batches. Returns the step's loss.
     private func accumulate(_ batches: [MicroBatch], stepTargets: Int) throws -> Double {
         let results = try model.accumulateGradients(
-            batches.map { TokenBatch($0) }, loss: options.loss, scale: 1 / Float(stepTargets),
-            checkpointing: options.checkpointing, dropout: dropout, arena: arena)
+            batches.map { TokenBatch($0) }, loss: options.loss,
+            scale: lossScale / Float(stepTargets), checkpointing: options.checkpointing,
+            dropout: dropout, arena: arena)
         let losses = results.map { $0.lossSum(options.loss) / Double(stepTargets) }
         if let bad = losses.firstIndex(where: { !$0.isFinite }) {
             throw InputError(
                 "the loss of step \(state.step + 1) is not finite",
                 field: "rows \(batches[bad].rows)",
-                remedy:
-                    "nothing was updated; lower learning_rate, or look at these rows with osler preflight"
-            )
+                remedy: "nothing was updated; lower learning_rate, or look at these rows with "
+                    + "osler preflight"
+                    + (state.scaler == nil ? "" : "; float16 ends at 65504: " + Self.widerTypes))
         }
         for rows in results where rows.count > 0 {
             state.averages.entropySum += rows.entropySum / Double(rows.count)
@@ -173,17 +187,32 @@ package final class SFTTrainer {
             seed: options.seed, microBatch: UInt64(state.step * options.accumulation + index))
     }
 
-    /// The norm of all gradients together, before clipping.
-    private func gradientNorm(of batches: [MicroBatch]) throws -> Double {
-        let norm = try adapter.gradients.reduce(0) { try $0 + model.backend.sumOfSquares($1) }
-            .squareRoot()
+    private var lossScale: Float { state.scaler?.scale ?? 1 }
+    private static let widerTypes = "use bf16: true where the card has it, or dtype: float32"
+
+    /// The norm of all gradients together, before clipping; nil where they are not finite and the
+    /// loss was scaled.
+    private func gradientNorm(of batches: [MicroBatch]) throws -> Double? {
+        let squares = try adapter.gradients.reduce(0) { try $0 + model.backend.sumOfSquares($1) }
+        let norm = squares.squareRoot() / Double(lossScale)
         guard norm.isFinite else {
+            if state.scaler != nil { return nil }
             throw InputError(
                 "the gradient of step \(state.step + 1) is not finite",
                 field: "rows \(batches.flatMap(\.rows))",
                 remedy: "nothing was updated; lower learning_rate, or look at these rows")
         }
         return norm
+    }
+
+    /// Gradients that overflow without being scaled up won't come back into float16.
+    private func checkScale() throws {
+        guard let scaler = state.scaler, scaler.scale < 1 else { return }
+        throw InputError(
+            "the gradients of \(scaler.skippedInARow) steps in a row are not finite in float16",
+            field: "step \(state.step + 1)",
+            remedy: "the loss scale was halved for each and is below 1: lower learning_rate, or "
+                + Self.widerTypes)
     }
 
     /// An adapter whose B has no gradient in the first step would never be trained: something cuts it off.
@@ -226,8 +255,10 @@ package final class SFTTrainer {
 
     private func log(_ result: StepResult) throws {
         var entry = state.averages.entry
-        entry["grad_norm"] = .number(result.gradientNorm)
+        if let norm = result.gradientNorm { entry["grad_norm"] = .number(norm) }
         entry["learning_rate"] = .number(result.learningRate)
+        if let scale = result.lossScale { entry["loss_scale"] = .number(scale) }
+        if let scaler = state.scaler { entry["skipped_steps"] = .integer(scaler.skippedSteps) }
         entry["num_tokens"] = .integer(state.tokens)
         state.averages = MetricAverages()
         try append(entry)
@@ -276,7 +307,8 @@ private struct PaceMeter {
         let done = Double(state.step - firstStep)
         return StepReport(
             step: state.step, loss: result.loss, gradientNorm: result.gradientNorm,
-            learningRate: result.learningRate, epoch: plan.epoch(afterSteps: state.step),
+            learningRate: result.learningRate, lossScale: result.lossScale,
+            epoch: plan.epoch(afterSteps: state.step),
             tokens: result.tokens, needed: result.needed, seconds: now - previous,
             secondsLeft: (now - start) / done * Double(totalSteps - state.step),
             residentBytes: ProcessStatus.residentBytes)

@@ -10,10 +10,16 @@ package struct TrainerState: Sendable {
     /// Sum of all step losses.
     package var lossTotal = 0.0
     package var averages = MetricAverages()
+    /// In float16 only.
+    package var scaler: LossScaler?
     /// Log entries in order, as in `metrics.jsonl`.
     package var log: [JSON] = []
 
     package init() {}
+
+    /// Updates of the adapter, which the learning rate and Adam's corrections go by: a step that was
+    /// skipped is none, as in transformers.
+    var updates: Int { step - (scaler?.skippedSteps ?? 0) }
 
     /// transformers' `trainer_state.json`.
     func trainerStateJSON(_ trainer: SFTTrainer) -> JSON {
@@ -45,12 +51,16 @@ package struct TrainerState: Sendable {
         object["tokens"] = .integer(tokens)
         object["loss_total"] = .number(lossTotal)
         object["averages"] = averages.json
+        if let scaler { object["loss_scaler"] = scaler.json }
         object["fingerprint"] = .object(.init(fingerprint.map { ($0.0, .string($0.1)) }))
         return .object(object)
     }
 
+    /// - Parameter isScaled: whether the run scales its loss.
     /// - Throws: when a field is missing, of the wrong kind, or beyond what a run of `totalSteps` can have.
-    init(oslerState json: JSON, trainerState: JSON, totalSteps: Int, file: String) throws {
+    init(
+        oslerState json: JSON, trainerState: JSON, totalSteps: Int, isScaled: Bool, file: String
+    ) throws {
         func damaged(_ key: String) -> InputError {
             InputError(
                 "missing or damaged", file: file, field: key,
@@ -67,6 +77,10 @@ package struct TrainerState: Sendable {
         }
         guard let averages = json["averages"].flatMap(MetricAverages.init(json:)) else {
             throw damaged("averages")
+        }
+        if isScaled {
+            scaler = json["loss_scaler"].flatMap { LossScaler(json: $0, steps: step) }
+            if scaler == nil { throw damaged("loss_scaler") }
         }
         (self.step, self.tokens, self.lossTotal, self.averages) =
             (step, tokens, lossTotal, averages)

@@ -31,8 +31,11 @@ package struct RunDescription: Sendable, Equatable {
 package struct StepReport: Sendable, Equatable {
     package var step: Int
     package var loss: Double
-    package var gradientNorm: Double
+    /// nil where the step was skipped, because the gradients were not finite in float16.
+    package var gradientNorm: Double?
     package var learningRate: Double
+    /// In float16: what the loss's gradient was multiplied by in this step.
+    package var lossScale: Double? = nil
     package var epoch: Double
     /// Tokens of this step.
     package var tokens: Int

@@ -17,14 +17,16 @@ extension ComputeDevice: ExpressibleByArgument {
     /// The backend of this device.
     ///
     /// - Parameters:
+    ///   - precision: nil: bfloat16, or float16 on a card that lacks it.
     ///   - map: with `auto` all cards together, where the device is `auto` too.
     ///   - note: told why `auto` leaves a card alone, and that it takes one.
-    /// - Throws: an `InputError` with the reason when a card was asked for that can't be used.
+    /// - Throws: an `InputError` with the reason when a card was asked for that can't be used, or the
+    ///   CPU is to compute in float16.
     func backend(
-        precision: Precision, threads: Int?, map: DeviceMap, note: (String) -> Void
+        precision: Precision?, threads: Int?, map: DeviceMap, note: (String) -> Void
     ) throws -> any Backend {
         switch self {
-        case .cpu: return try CPUBackend(precision: precision, threads: threads)
+        case .cpu: return try Self.host(precision, threads)
         case .cuda(let index):
             do throws(CUDAError) {
                 return try CUDABackend(precision: precision, device: index)
@@ -43,16 +45,16 @@ extension ComputeDevice: ExpressibleByArgument {
                             + "(Documentation/GPU.md): compare with --device cpu before you rely on it"
                     )
                     let others = map == .auto ? cards.dropFirst() : []
-                    return Self.group([first], adding: others, precision, note)
+                    return Self.group([first], adding: others, first.precision, note)
                 } catch {
                     note("the CPU computes, \(cards[0].name) can't be used: \(error)")
                 }
             }
-            return try CPUBackend(precision: precision, threads: threads)
+            return try Self.host(precision, threads)
         }
     }
 
-    /// All cards that can be used, as one backend.
+    /// All cards that can be used, as one backend: in the precision of the first.
     private static func group(
         _ first: [CUDABackend], adding others: ArraySlice<DeviceDescription>,
         _ precision: Precision, _ note: (String) -> Void
@@ -66,6 +68,16 @@ extension ComputeDevice: ExpressibleByArgument {
             }
         }
         return members.count == 1 ? members[0] : DeviceGroup(members)
+    }
+
+    private static func host(_ precision: Precision?, _ threads: Int?) throws -> CPUBackend {
+        guard precision != .float16 else {
+            throw InputError(
+                "the CPU doesn't compute in float16 (fp16: true)", field: "device",
+                remedy: "use bf16: true or --dtype bfloat16, or a GPU: osler doctor says what there is"
+            )
+        }
+        return try CPUBackend(precision: precision ?? .bfloat16, threads: threads)
     }
 }
 

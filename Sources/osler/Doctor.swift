@@ -46,7 +46,7 @@ struct MachineReport {
             var card = Card(description: device)
             do {
                 let backend = try CUDABackend(
-                    precision: .bfloat16, device: device.index, search: search)
+                    precision: nil, device: device.index, search: search)
                 card.freeBytes = try backend.freeBytes()
                 card.bandwidth = try backend.measureBandwidth()
             } catch {

@@ -107,9 +107,10 @@ struct Evaluate: ParsableCommand {
         let open = try modelArguments.open()
         let run = try EvaluationRun(
             tasks: tasks, settings: try settings(open.files), folder: output)
+        let backend = try modelArguments.makeBackend(console)
         let identity = try EvaluationSession.identity(
             open.files, adapter: modelArguments.adapterFolder(),
-            dtype: modelArguments.dtype.rawValue,
+            dtype: backend.precision.rawValue,
             quantizes: modelArguments.loadIn4bit)
         let stop = StopSignal()
         let session = EvaluationSession(
@@ -120,7 +121,7 @@ struct Evaluate: ParsableCommand {
         // Told before the weights are read.
         let logs = try session.openLogs(sides, identity: identity, restarts: restart)
         let model = try modelArguments.load(
-            open.files, positions: 2048, sequences: batchSize, console)
+            open.files, positions: 2048, sequences: batchSize, on: backend, console)
         guard try session.answer(model, logs) else {
             console.note("stopped; the same command goes on")
             throw ExitCode(130)

@@ -15,8 +15,12 @@ struct ModelArguments: ParsableArguments {
     @Option(name: .shortAndLong, help: "A folder with a PEFT LoRA adapter for the model.")
     var adapter: String?
 
-    @Option(help: "What to compute in: bfloat16 or float32.")
-    var dtype: ComputeType = .bfloat16
+    @Option(
+        help: """
+            What to compute in: bfloat16, float32, float16 (a GPU only), or auto: bfloat16, but \
+            float16 on a GPU that lacks it.
+            """)
+    var dtype: ModelComputeType = .auto
 
     @Flag(
         name: .customLong("load-in-4bit"),
@@ -61,17 +65,23 @@ struct ModelArguments: ParsableArguments {
         return try ChatContext(tokenizer: tokenizer)
     }
 
+    func makeBackend(_ console: Console) throws -> any Backend {
+        try device.backend(
+            precision: dtype.precision, threads: threads, map: deviceMap ?? .whole,
+            note: console.note)
+    }
+
     /// The model with its adapter.
     ///
     /// - Parameters:
     ///   - positions: the longest sequence that will be run.
     ///   - sequences: how many are continued at once.
+    ///   - backend: nil: a new one.
     func load(
-        _ files: ModelFiles, positions: Int, sequences: Int = 1, _ console: Console
+        _ files: ModelFiles, positions: Int, sequences: Int = 1, on backend: (any Backend)? = nil,
+        _ console: Console
     ) throws -> CausalLM {
-        let backend = try device.backend(
-            precision: dtype.precision, threads: threads, map: deviceMap ?? .whole,
-            note: console.note)
+        let backend = try backend ?? makeBackend(console)
         let positions = min(positions, files.configuration.maxPositions)
         let folder = try adapterFolder()
         let placement = try placement(
@@ -108,7 +118,7 @@ struct ModelArguments: ParsableArguments {
         let step = SequenceTable.Entry(
             queryOffset: 0, queryCount: 1, keyOffset: 0, keyCount: positions)
         let run = PlannedRun(
-            model: files.configuration, precision: dtype.precision,
+            model: files.configuration, precision: backend.precision,
             sequences: [SequenceTable(lengths: [tokens]), SequenceTable(entries: [step])],
             limit: nil, map: .auto)
         let devices = run.devices(of: backend)
@@ -131,6 +141,13 @@ struct OpenModel {
     var configuration: ModelConfiguration { files.configuration }
 }
 
+/// What a model is run in.
+enum ModelComputeType: String, ExpressibleByArgument, CaseIterable {
+    case auto, bfloat16, float16, float32
+    var precision: Precision? { Precision(rawValue: rawValue) }
+}
+
+/// What the CPU computes in.
 enum ComputeType: String, ExpressibleByArgument, CaseIterable {
     case bfloat16, float32
     var precision: Precision { self == .float32 ? .float32 : .bfloat16 }

@@ -118,7 +118,7 @@ extension TrainingJob {
     var planned: PlannedRun {
         get throws {
             PlannedRun(
-                model: files.configuration, precision: configuration.precision,
+                model: files.configuration, precision: configuration.precision ?? .bfloat16,
                 sequences: try largestSequences(), limit: configuration.maximumMemory,
                 map: configuration.deviceMap)
         }

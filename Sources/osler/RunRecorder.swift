@@ -47,7 +47,8 @@ final class RunRecorder: Reporter {
         object["machine"] = [
             "processor": .string(Machine.processor),
             "threads": .integer(configuration.threads ?? Machine.processorCount),
-            "precision": .string("\(configuration.precision)"), "system": .string(Machine.system),
+            "precision": .string(backend.precision.rawValue),
+            "system": .string(Machine.system),
         ]
     }
 

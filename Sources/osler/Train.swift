@@ -120,13 +120,15 @@ struct Train: ParsableCommand {
         _ summary: JSON.Object?, _ display: TrainingDisplay, _ plan: MemoryPlan,
         _ profiler: ProfilingBackend?, _ peakBytes: Int
     ) -> JSON {
-        let steps = display.steps.map { step in
-            JSON.object([
+        let steps = display.steps.map { step -> JSON in
+            var object: JSON.Object = [
                 "step": .integer(step.step), "loss": .number(step.loss),
-                "grad_norm": .number(step.gradientNorm), "tokens": .integer(step.tokens),
-                "seconds": .number(step.seconds),
+                "grad_norm": step.gradientNorm.map(JSON.number) ?? .null,
+                "tokens": .integer(step.tokens), "seconds": .number(step.seconds),
                 "needed_gflop": .number(Double(step.needed.total) / 1e9),
-            ])
+            ]
+            if let scale = step.lossScale { object["loss_scale"] = .number(scale) }
+            return JSON.object(object)
         }
         var object: JSON.Object = ["steps": .array(steps)]
         if let summary { object["summary"] = .object(summary) }

@@ -54,7 +54,7 @@ struct TrainedEvaluation {
             shouldStop: { stop.isRequested })
         let identity = try EvaluationSession.identity(
             job.files, adapter: adapter,
-            dtype: configuration.precision == .float32 ? "float32" : "bfloat16",
+            dtype: trainer.adapterBackend.precision.rawValue,
             quantizes: configuration.quantization != .none)
         let logs = try session.openLogs([.base, .tuned], identity: identity, restarts: true)
         guard try session.answer(trainer.model, logs) else {

@@ -5,7 +5,7 @@ import Testing
 
 /// Every op of the CUDA backend, its kernels run by the simulator, against the reference.
 @Suite struct CUDAConformanceTests {
-    @Test(arguments: [Precision.float32, .bfloat16], ConformanceOp.allCases)
+    @Test(arguments: [Precision.float32, .bfloat16, .float16], ConformanceOp.allCases)
     func `agrees with the reference`(precision: Precision, op: ConformanceOp) throws {
         let cases = ConformanceCase.of(op)
         #expect(!cases.isEmpty)
@@ -20,13 +20,15 @@ import Testing
         }
     }
 
-    @Test(arguments: GradientCase.all)
-    func `gradients are the slopes`(item: GradientCase) throws {
-        #expect(try item.problems(on: Simulator.backend(.float32)).isEmpty)
+    @Test(arguments: [Precision.float32, .float16], GradientCase.all)
+    func `gradients are the slopes`(precision: Precision, item: GradientCase) throws {
+        #expect(try item.problems(on: Simulator.backend(precision)).isEmpty)
     }
 
     /// Scratch that grew and tables that were kept change nothing.
-    @Test(arguments: [Precision.float32, .bfloat16], [ConformanceOp.multiply, .attentionBackward])
+    @Test(
+        arguments: [Precision.float32, .bfloat16, .float16],
+        [ConformanceOp.multiply, .attentionBackward])
     func `gives the same bits again`(precision: Precision, op: ConformanceOp) throws {
         let backend = try Simulator.backend(precision)
         let cases = ConformanceCase.of(op).suffix(40)

@@ -12,8 +12,7 @@ import Testing
 @Suite(.serialized) struct KernelTests {
     /// Whether kernels' asynchronous copies happen at once, or as late as they may.
     private func setEagerCopies(_ eager: Bool) throws {
-        typealias Function = @convention(c) (Int32) -> Void
-        try Simulator.function("cusim_set_eager_copies", as: Function.self)?(eager ? 1 : 0)
+        try Simulator.set("cusim_set_eager_copies", eager ? 1 : 0)
     }
 
     /// Attention's tiles arrive by asynchronous copies: right both when they come at once and when
@@ -51,7 +50,17 @@ import Testing
     /// Every width that is a multiple of 8, with groups that don't divide a tile of 64 rows.
     @Test(arguments: [Precision.float32, .bfloat16], Array(stride(from: 8, through: 128, by: 8)))
     func `attention takes heads of any width`(precision: Precision, width: Int) throws {
-        let backend = try Simulator.backend(precision)
+        try checkAttention(on: Simulator.backend(precision), width: width)
+    }
+
+    /// Turing's tiles of the widest heads are shorter.
+    @Test(arguments: [32, 64, 72, 128], [false, true])
+    func `attention in float16`(width: Int, onTuring: Bool) throws {
+        try checkAttention(
+            on: onTuring ? Simulator.turing(.float16) : Simulator.backend(.float16), width: width)
+    }
+
+    private func checkAttention(on backend: CUDABackend, width: Int) throws {
         let heads = [(5, 1), (3, 3), (6, 2), (7, 1)][width / 8 % 4]
         for (item, op) in [
             (attention(heads, width), ConformanceOp.attention),
@@ -115,9 +124,24 @@ import Testing
     }
 
     /// Few rows on many keys: their tiles of keys are shared out and merged.
-    @Test(arguments: [(1, 1, 8), (4, 1, 72), (2, 2, 128)], [1, 3])
-    func `attention over many keys`(heads: (Int, Int, Int), sequences: Int) throws {
-        let backend = try Simulator.backend(.bfloat16)
+    @Test(
+        arguments: [
+            ((1, 1, 8), Precision.bfloat16), ((4, 1, 72), .bfloat16), ((2, 2, 128), .bfloat16),
+            ((2, 2, 128), .float16),
+        ], [1, 3])
+    func `attention over many keys`(
+        shape: ((Int, Int, Int), Precision), sequences: Int
+    ) throws {
+        let (heads, precision) = shape
+        try checkManyKeys(heads, sequences, on: try Simulator.backend(precision))
+        if precision == .float16 {
+            try checkManyKeys(heads, sequences, on: try Simulator.turing(precision))
+        }
+    }
+
+    private func checkManyKeys(
+        _ heads: (Int, Int, Int), _ sequences: Int, on backend: CUDABackend
+    ) throws {
         let entries: [SequenceTable.Entry] = [
             .init(queryOffset: 0, queryCount: 1, keyOffset: 0, keyCount: 1100),
             .init(queryOffset: 1, queryCount: 5, keyOffset: 1100, keyCount: 514),
@@ -170,9 +194,13 @@ import Testing
 
     /// NF4 in blocks that hold whole groups of eight values, and in ones that don't; few rows decode
     /// in the product, many before it.
-    @Test(arguments: [20, 32, 64, 128, 4096], [false, true])
-    func `NF4 in blocks of any size`(blockSize: Int, nested: Bool) throws {
-        let backend = try Simulator.backend(.bfloat16)
+    @Test(arguments: [20, 32, 64, 128, 4096], [Precision.bfloat16, .float16])
+    func `NF4 in blocks of any size`(blockSize: Int, precision: Precision) throws {
+        for nested in [false, true] { try checkNF4(blockSize, nested, precision) }
+    }
+
+    private func checkNF4(_ blockSize: Int, _ nested: Bool, _ precision: Precision) throws {
+        let backend = try Simulator.backend(precision)
         for (m, n, k) in [(3, 9, 64), (16, 20, 77), (20, 33, 100)] {
             let item = ConformanceCase(.multiply, "[\(m), \(n)] over \(k)") { run in
                 let blocks = (n * k + blockSize - 1) / blockSize
@@ -205,5 +233,21 @@ import Testing
         let output = try backend.tensor(.float32, [2, 10])
         backend.embed(ids: try backend.tensor([Int32(2), 3], [2]), table: table, into: output)
         #expect(throws: CUDAError.self) { try backend.synchronize() }
+    }
+
+    /// Compute capability 7.5 has kernels in float16, which are its own where they multiply.
+    @Test(arguments: [ConformanceOp.multiply, .attention, .attentionBackward, .swiglu])
+    func `Turing computes in float16`(op: ConformanceOp) throws {
+        let backend = try Simulator.turing(nil)
+        #expect(backend.precision == .float16 && backend.name == "cuda-sm75")
+        for item in ConformanceCase.of(op) where item.detail.count % 3 == 0 {
+            #expect(try item.mismatches(on: backend).isEmpty, "\(item)")
+        }
+    }
+
+    @Test(arguments: [Precision.float32, .bfloat16])
+    func `Turing computes in nothing else`(precision: Precision) throws {
+        let thrown = #expect(throws: CUDAError.self) { try Simulator.turing(precision) }
+        #expect(thrown?.problem.contains("7.5") == true && thrown?.remedy?.contains("fp16") == true)
     }
 }

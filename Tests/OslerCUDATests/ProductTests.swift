@@ -7,7 +7,7 @@ import Testing
 @Suite struct ProductTests {
     /// The stand-in for cuBLASLt sums in an order that depends on the shape an algorithm was asked
     /// for: this holds only because one is asked for whatever the number of rows.
-    @Test(arguments: [Precision.float32, .bfloat16], RowBits.allCases)
+    @Test(arguments: [Precision.float32, .bfloat16, .float16], RowBits.allCases)
     func `a row has the same bits in any batch`(precision: Precision, form: RowBits) throws {
         #expect(try form.problems(on: Simulator.backend(precision)).isEmpty)
     }

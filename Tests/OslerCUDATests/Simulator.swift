@@ -62,6 +62,19 @@ enum Simulator {
         return try function("cusim_guards_memory", as: Function.self)?() == 1
     }
 
+    /// Calls one of the functions that the library has for tests; nothing on a real card.
+    static func set(_ name: String, _ value: Int32) throws {
+        typealias Function = @convention(c) (Int32) -> Void
+        try function(name, as: Function.self)?(value)
+    }
+
+    /// On a simulated card of compute capability 7.5.
+    static func turing(_ precision: Precision?) throws -> CUDABackend {
+        try set("cusim_set_architecture", 75)
+        defer { try? set("cusim_set_architecture", 0) }
+        return try CUDABackend(precision: precision, search: search())
+    }
+
     /// On the simulated card, or with `OSLER_TEST_GPU=1` on a real one.
     static func backend(_ precision: Precision) throws -> CUDABackend {
         try CUDABackend(precision: precision, search: isReal ? .standard : search())

@@ -181,4 +181,61 @@ import Testing
             #expect(configuration.data.maxLength == nil, "\(name)")
         }
     }
+
+    struct Types: Sendable, CustomTestStringConvertible {
+        let keys: JSON.Object
+        /// nil: the hardware decides.
+        let precision: String?
+        var testDescription: String { JSON.object(keys).serialized() }
+        init(_ keys: JSON.Object, _ precision: String?) {
+            (self.keys, self.precision) = (keys, precision)
+        }
+    }
+
+    @Test(arguments: [
+        Types([:], nil), Types(["dtype": "auto"], nil), Types(["fp16": false], nil),
+        Types(["bf16": true], "bfloat16"), Types(["bf16": false], "float32"),
+        Types(["fp16": true], "float16"), Types(["bf16": false, "fp16": true], "float16"),
+        Types(["dtype": "bfloat16"], "bfloat16"), Types(["torch_dtype": "float16"], "float16"),
+        // The type that weights are read in; what is computed in is another matter.
+        Types(["dtype": "float16", "bf16": true], "bfloat16"),
+        Types(["dtype": "bfloat16", "fp16": true], "float16"),
+        Types(["dtype": "float32", "fp16": true], "float32"),
+    ])
+    func `the types that Python's configurations name`(_ types: Types) throws {
+        #expect(try precision(types.keys) == types.precision)
+    }
+
+    @Test(arguments: [
+        Types(["bnb_4bit_compute_dtype": "torch.float16"], "float16"),
+        Types(["bnb_4bit_compute_dtype": "bfloat16"], "bfloat16"),
+        Types(["bnb_4bit_compute_dtype": "float16", "fp16": true], "float16"),
+        Types(["bnb_4bit_compute_dtype": "float32", "fp16": true], "float32"),
+    ])
+    func `the compute type of 4-bit weights`(_ types: Types) throws {
+        #expect(try precision(types.keys) == nil)
+        var keys = types.keys
+        (keys["load_in_4bit"], keys["bnb_4bit_quant_type"]) = (true, "nf4")
+        #expect(try precision(keys) == types.precision)
+    }
+
+    private func precision(_ keys: JSON.Object) throws -> String? {
+        var object = Self.least
+        for (key, value) in keys.pairs { object[key] = value }
+        return try SFTConfiguration(object).precision.map { "\($0)" }
+    }
+
+    @Test func `types that contradict each other are an error`() {
+        let nf4: JSON.Object = ["load_in_4bit": true, "bnb_4bit_quant_type": "nf4"]
+        for (key, keys) in [
+            ("fp16", ["bf16": true, "fp16": true]),
+            ("bnb_4bit_compute_dtype", ["bf16": true, "bnb_4bit_compute_dtype": "float16"]),
+            ("bnb_4bit_compute_dtype", ["fp16": true, "bnb_4bit_compute_dtype": "bfloat16"]),
+        ] as [(String, JSON.Object)] {
+            var object = Self.least
+            for (key, value) in nf4.pairs + keys.pairs { object[key] = value }
+            let error = #expect(throws: InputError.self) { try SFTConfiguration(object) }
+            #expect(error?.field == key && error?.problem.contains("contradicts") == true)
+        }
+    }
 }

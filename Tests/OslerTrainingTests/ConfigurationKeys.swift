@@ -59,10 +59,10 @@ extension ConfigurationKey {
         Self(
             "adapter_name_or_path", kind: .text, value: "a", lands: ["startingAdapter": "a"]),
         Self("bf16", kind: .flag, value: false, lands: ["precision": "float32"]),
-        Self("fp16", kind: .flag, value: false, lands: [:], refused: [true]),
+        Self("fp16", kind: .flag, value: true, lands: ["precision": "float16"]),
         Self(
             "dtype", "torch_dtype", kind: .text, value: "float32",
-            lands: ["precision": "float32"], refused: ["float16"]),
+            lands: ["precision": "float32"], refused: ["int8", "float64"]),
         Self(
             "device", kind: .text, value: "cuda", lands: ["device": "cuda:0"],
             refused: ["tpu", "cuda:", "cuda:-1", "cuda:one", "cuda:01"]),
@@ -82,7 +82,7 @@ extension ConfigurationKey {
             lands: ["quantization": "nf4(doubleQuantized: true)"], beside: nf4),
         Self(
             "bnb_4bit_compute_dtype", kind: .text, value: "float32",
-            lands: ["precision": "float32"], refused: ["float16"], beside: nf4),
+            lands: ["precision": "float32"], refused: ["int8", "torch.uint8"], beside: nf4),
     ]
 
     private static let adapter = [

@@ -90,6 +90,7 @@ struct ReferenceRun {
     func trainer(
         _ backend: any Backend, model: CausalLM? = nil, rows: [SFTTrainer.Row]? = nil,
         evalRows: [SFTTrainer.Row]? = nil, output: RunFolder? = nil,
+        lossScaler: LossScaler = LossScaler(),
         change: (inout TrainingOptions) -> Void = { _ in },
         report: @escaping (TrainingEvent) throws -> Void = { _ in }
     ) throws -> SFTTrainer {
@@ -99,7 +100,8 @@ struct ReferenceRun {
         return try SFTTrainer(
             model: try model ?? self.model(backend), trainRows: rows,
             evalRows: evalRows ?? Array(rows.prefix(3)), options: options,
-            arena: try Arena(backend: backend, byteCount: 64 << 20), output: output, report: report)
+            arena: try Arena(backend: backend, byteCount: 64 << 20), lossScaler: lossScaler,
+            output: output, report: report)
     }
 
     /// Log entries of training steps.

@@ -238,6 +238,43 @@ import Testing
         #expect(held > 32 << 20 && taken >= held && taken < held + (1 << 20))
     }
 
+    /// Against float32: the CPU has no float16. On Turing it is what `auto` computes in.
+    @Test(
+        arguments: [
+            (["fp16=true"], "80"), ([], "75"),
+            (["fp16=true", "load_in_4bit=true", "bnb_4bit_quant_type=nf4"], "75"),
+        ] as [([String], String)])
+    func `training in float16 follows float32`(keys: [String], architecture: String) throws {
+        let place = try Workplace()
+        let card = Self.card.merging(["CUDASIM_ARCHITECTURE": architecture]) { $1 }
+        let fourBits = keys.filter { $0.contains("4bit") }
+        let expected = try losses(place, ["--device", "cpu", "dtype=float32"] + fourBits)
+        let outcome = try osler(
+            ["train", place.configuration, "--json", "--device", "cuda"] + keys, environment: card)
+        try #require(outcome.code == 0, "\(outcome.errors)")
+        let steps = try #require(try JSON.parse(outcome.output)["steps"]?.array)
+        #expect(steps.map { $0["loss_scale"]?.double } == [65536, 65536])
+        for (step, expected) in zip(steps, expected) {
+            let loss = try #require(step["loss"]?.double)
+            #expect(abs(loss - expected) <= 2e-3 * expected)
+        }
+    }
+
+    @Test func `types that the device doesn't compute in are an error`() throws {
+        let place = try Workplace()
+        for arguments in [["device=cpu", "fp16=true"], ["device=auto", "dtype=float16"]] {
+            let outcome = try osler(
+                ["train", place.configuration] + arguments, environment: Self.noCard)
+            #expect(outcome.code == 1)
+            #expect(outcome.errors.contains("float16") && outcome.errors.contains("bf16: true"))
+        }
+        let turing = Self.card.merging(["CUDASIM_ARCHITECTURE": "75"]) { $1 }
+        let outcome = try osler(
+            ["train", place.configuration, "device=cuda", "bf16=true"], environment: turing)
+        #expect(outcome.code == 1)
+        #expect(outcome.errors.contains("7.5") && outcome.errors.contains("fp16: true"))
+    }
+
     @Test func `a card's answer is the CPU's`() throws {
         let place = try Workplace()
         let command = [

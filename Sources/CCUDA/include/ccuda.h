@@ -185,7 +185,7 @@ typedef struct {
 } ccuda_lt_table;
 
 enum { CCUDA_LT_COMPUTE_32F = 68 };
-enum { CCUDA_LT_R_32F = 0, CCUDA_LT_R_16BF = 14 };
+enum { CCUDA_LT_R_32F = 0, CCUDA_LT_R_16F = 2, CCUDA_LT_R_16BF = 14 };
 enum { CCUDA_LT_OP_N = 0, CCUDA_LT_OP_T = 1 };
 enum { CCUDA_LT_DESC_TRANSA = 3, CCUDA_LT_DESC_TRANSB = 4 };
 enum {

@@ -10,10 +10,10 @@
 // write 8 and 4 bytes at a time. So the columns of b are loaded in an order (`place_of`) that leaves
 // eight neighbouring ones in a thread: 16-byte accesses.
 //
-// osler_adapter_end(sum, u0, b0, depth0, u1, b1, depth1, u2, b2, depth2, bType, bTransposed, scale,
+// osler_adapter_end_TYPE(sum, u0, b0, depth0, u1, b1, depth1, u2, b2, depth2, bType, bTransposed, scale,
 //                   addend, addendType, bias, biasType, y, yType, rows, columns)
 //   y = sum + scale * (u0 op(b0) + u1 op(b1) + u2 op(b2)) + addend + bias. sum float32
-//   `[rows, columns]`; u bfloat16 `[rows, depth]`; b `[columns, depth]` when transposed, else
+//   `[rows, columns]`; u of the kernel's 16-bit type `[rows, depth]`, as what isn't float32 is; b `[columns, depth]` when transposed, else
 //   `[depth, columns]`; a depth of 0 for no term, 64 at most together, each filled up to a multiple
 //   of 16; addend `[rows, columns]` or null, bias `[columns]` or null. y may be sum or addend.
 #include "prelude.cuh"
@@ -30,8 +30,8 @@ DEV int place_of(int column)
 }
 
 /* `all` rows of a tile, rounded, with zeros beyond `count` rows and `depth` elements. */
-template <class T>
-DEV void load_end_rows(bf16 *tile, const T *from, int all, int count, int depth, bool placed)
+template <class H, class T>
+DEV void load_end_rows(H *tile, const T *from, int all, int count, int depth, bool placed)
 {
     bool wide = aligned16(from) && depth % 8 == 0;
     int eighths = filled(depth) / 8;
@@ -44,38 +44,38 @@ DEV void load_end_rows(bf16 *tile, const T *from, int all, int count, int depth,
 }
 
 /* The same of a matrix whose columns, `leading` in memory, are the tile's rows. */
-template <class T>
-DEV void load_end_columns(bf16 *tile, const T *from, i64 leading, int count, int depth)
+template <class H, class T>
+DEV void load_end_columns(H *tile, const T *from, i64 leading, int count, int depth)
 {
     for (int i = threadIdx.x; i < endColumns * filled(depth); i += endThreads) {
         int k = i / endColumns, c = i % endColumns;
         float v = k < depth && c < count ? to_f(from[k * leading + c]) : 0.0f;
-        tile[place_of(c) * endStride + k] = to_bf(v);
+        set(tile + place_of(c) * endStride + k, v);
     }
 }
 
-template <class T>
+template <class H, class T>
 DEV void load_right(
-    bf16 *tile, const T *b, bool transposed, int first, int count, int columns, int depth)
+    H *tile, const T *b, bool transposed, int first, int count, int columns, int depth)
 {
     if (transposed) load_end_rows(tile, b + (i64)first * depth, endColumns, count, depth, true);
     else load_end_columns(tile, b + first, columns, count, depth);
 }
 
-KERNEL osler_adapter_end(
-    const float *sum, const bf16 *u0, const void *b0, int depth0, const bf16 *u1, const void *b1,
-    int depth1, const bf16 *u2, const void *b2, int depth2, int bType, int bTransposed,
-    float scale, const void *addend, int addendType, const void *bias, int biasType, void *y,
-    int yType, int rows, int columns)
+template <class H>
+DEV void adapter_end(
+    H *left, const float *sum, const H *u0, const void *b0, int depth0, const H *u1, const void *b1,
+    int depth1, const H *u2, const void *b2, int depth2, int bType, int bTransposed, float scale,
+    const void *addend, int addendType, const void *bias, int biasType, void *y, int yType,
+    int rows, int columns)
 {
-    __shared__ uint4 memory[(endRows + endColumns) * endStride / 8];
-    bf16 *left = (bf16 *)memory, *right = left + endRows * endStride;
+    H *right = left + endRows * endStride;
     int firstRow = blockIdx.x * endRows, firstColumn = blockIdx.y * endColumns;
     int rowCount = (int)smaller(rows - firstRow, endRows);
     int columnCount = (int)smaller(columns - firstColumn, endColumns);
     int depth = 0;
     for (int term = 0; term < 3; term++) {
-        const bf16 *u = term == 0 ? u0 : term == 1 ? u1 : u2;
+        const H *u = term == 0 ? u0 : term == 1 ? u1 : u2;
         const void *b = term == 0 ? b0 : term == 1 ? b1 : b2;
         int own = term == 0 ? depth0 : term == 1 ? depth1 : depth2;
         load_end_rows(left + depth, u + (i64)firstRow * own, endRows, rowCount, own, false);
@@ -85,7 +85,7 @@ KERNEL osler_adapter_end(
                 own);
         else
             load_right(
-                right + depth, (const bf16 *)b, bTransposed, firstColumn, columnCount, columns,
+                right + depth, (const H *)b, bTransposed, firstColumn, columnCount, columns,
                 own);
         depth += filled(own);
     }
@@ -101,8 +101,8 @@ KERNEL osler_adapter_end(
 #pragma unroll
             for (int pair = 0; pair < 2; pair++) {
                 right_of_rows<endDepth>(w, right, group + 16 * pair, k);
-                mma_16816(c[2 * pair], x, w[0], w[1]);
-                mma_16816(c[2 * pair + 1], x, w[2], w[3]);
+                mma_16816(H(), c[2 * pair], x, w[0], w[1]);
+                mma_16816(H(), c[2 * pair + 1], x, w[2], w[3]);
             }
         }
 #pragma unroll
@@ -120,17 +120,36 @@ KERNEL osler_adapter_end(
             }
             if (addend) {
                 if (addendType == F32) load_some((const float *)addend + place, count, wide, w);
-                else load_some((const bf16 *)addend + place, count, wide, w);
+                else load_some((const H *)addend + place, count, wide, w);
                 for (int j = 0; j < 8; j++) v[j] += w[j];
             }
             for (int j = 0; bias && j < 8; j++) {
                 if (j >= count) continue;
                 v[j] += biasType == F32 ? ((const float *)bias)[column + j]
-                                        : to_f(((const bf16 *)bias)[column + j]);
+                                        : to_f(((const H *)bias)[column + j]);
             }
             if (yType == F32) store_some((float *)y + place, count, wide, v);
-            else store_some((bf16 *)y + place, count, wide, v);
+            else store_some((H *)y + place, count, wide, v);
         }
     }
 }
-REGISTER(osler_adapter_end)
+
+#define ADAPTER_END(H) \
+    KERNEL osler_adapter_end_##H( \
+        const float *sum, const H *u0, const void *b0, int depth0, const H *u1, const void *b1, \
+        int depth1, const H *u2, const void *b2, int depth2, int bType, int bTransposed, \
+        float scale, const void *addend, int addendType, const void *bias, int biasType, void *y, \
+        int yType, int rows, int columns) \
+    { \
+        __shared__ uint4 memory[(endRows + endColumns) * endStride / 8]; \
+        adapter_end( \
+            (H *)memory, sum, u0, b0, depth0, u1, b1, depth1, u2, b2, depth2, bType, bTransposed, \
+            scale, addend, addendType, bias, biasType, y, yType, rows, columns); \
+    }
+
+#if AMPERE
+ADAPTER_END(bf16)
+REGISTER(osler_adapter_end_bf16)
+#endif
+ADAPTER_END(f16)
+REGISTER(osler_adapter_end_f16)

@@ -1,26 +1,30 @@
-// Gradients of causal attention, bfloat16, after FlashAttention-2 (Dao 2023): scores are computed
-// again from logSumExp. No atomics: queries' gradients in one pass, keys' and values' in another,
-// each summed by one block in a fixed order, so the bits repeat. That computes scores twice (7
-// products of tiles instead of 5); the alternative, atomic additions to float32 query gradients,
-// has bits that depend on the schedule.
+// Gradients of causal attention, bfloat16 or float16, after FlashAttention-2 (Dao 2023): scores are
+// computed again from logSumExp. No atomics: queries' gradients in one pass, keys' and values' in
+// another, each summed by one block in a fixed order, so the bits repeat. That computes scores
+// twice (7 products of tiles instead of 5); the alternative, atomic additions to float32 query
+// gradients, has bits that depend on the schedule.
 //
 // osler_attention_delta(dy, y, type, delta, queries, heads, width)
 //   delta [heads, queries] = sum(dy * y) over the width. Grid: ceil(queries * heads / 8) blocks of
 //   256 threads, a warp a row.
-// osler_attention_dq_W(q, k, v, dy, items, logSumExp, delta, dq, queries, heads, keyHeads, width,
-//                      scale)
+// osler_attention_dq_TYPE_W(q, k, v, dy, items, logSumExp, delta, dq, queries, heads, keyHeads,
+//                           width, scale)
 //   Grid: (tiles of 64 rows, key heads), 128 threads; items as in attention.cu. Key tiles of 32,
 //   twice: (2 * 64 + 4 * 32) (W + 8) * 2 bytes of dynamic shared memory: 20, 36, 52, 68 KB for
 //   W = 32, 64, 96, 128.
-// osler_attention_dkv_W(q, k, v, dy, items, logSumExp, delta, dk, dv, queries, heads, keyHeads,
-//                       width, scale)
+// osler_attention_dkv_TYPE_W(q, k, v, dy, items, logSumExp, delta, dk, dv, queries, heads,
+//                            keyHeads, width, scale)
 //   Grid: (tiles of 64 keys, key heads), 128 threads; items' start = the first key. Row tiles of
 //   32, twice: the same tiles and 4 * 32 floats more: 512 bytes. Both accumulators of a key row are
 //   W registers a thread, which leaves room for tiles of 32 rows, not of 64.
+//
+// Turing has 64 KB a block: there the short tiles of W = 128 have 16 keys or rows, 192 (W + 8) * 2
+// bytes in all, 51 KB.
 #include "prelude.cuh"
 
 constexpr float log2e = 1.4426950408889634f;
-constexpr int shortTile = 32, longTile = 64;
+constexpr int longTile = 64;
+template <int W> DEV constexpr int short_tile() { return AMPERE || W < 128 ? 32 : 16; }
 
 template <class T>
 DEV void delta_row(const T *dy, const T *y, float *delta, int queries, int heads, int width)
@@ -46,13 +50,15 @@ KERNEL osler_attention_delta(
     const void *dy, const void *y, int type, float *delta, int queries, int heads, int width)
 {
     if (type == F32) delta_row((const float *)dy, (const float *)y, delta, queries, heads, width);
-    else delta_row((const bf16 *)dy, (const bf16 *)y, delta, queries, heads, width);
+    else if (type == BF16)
+        delta_row((const bf16 *)dy, (const bf16 *)y, delta, queries, heads, width);
+    else delta_row((const f16 *)dy, (const f16 *)y, delta, queries, heads, width);
 }
 REGISTER(osler_attention_delta)
 
 /* c [16, 8 N] = left [16 rows from `row`, W] * right [8 N rows, W]^T */
-template <int W, int N>
-DEV void scores_of(float (*c)[4], const bf16 *left, int row, const bf16 *right)
+template <int W, int N, class H>
+DEV void scores_of(float (*c)[4], const H *left, int row, const H *right)
 {
 #pragma unroll
     for (int n = 0; n < N; n++) c[n][0] = c[n][1] = c[n][2] = c[n][3] = 0;
@@ -64,37 +70,38 @@ DEV void scores_of(float (*c)[4], const bf16 *left, int row, const bf16 *right)
         for (int n = 0; n < N / 2; n++) {
             u32 b[4];
             right_of_rows<W>(b, right, 16 * n, 16 * k);
-            mma_16816(c[2 * n], a, b[0], b[1]);
-            mma_16816(c[2 * n + 1], a, b[2], b[3]);
+            mma_16816(H(), c[2 * n], a, b[0], b[1]);
+            mma_16816(H(), c[2 * n + 1], a, b[2], b[3]);
         }
     }
 }
 /* c [16, W] += left [16, 8 N], in accumulators, * right [8 N rows, W] */
-template <int W, int N>
-DEV void add_product(float (*c)[4], const float (*left)[4], const bf16 *right)
+template <int W, int N, class H>
+DEV void add_product(float (*c)[4], const float (*left)[4], const H *right)
 {
 #pragma unroll
     for (int k = 0; k < N / 2; k++) {
         u32 a[4];
-        left_of_sums(a, left, k);
+        left_of_sums(H(), a, left, k);
 #pragma unroll
         for (int n = 0; n < W / 16; n++) {
             u32 b[4];
             right_of_columns<W>(b, right, 16 * k, 16 * n);
-            mma_16816(c[2 * n], a, b[0], b[1]);
-            mma_16816(c[2 * n + 1], a, b[2], b[3]);
+            mma_16816(H(), c[2 * n], a, b[0], b[1]);
+            mma_16816(H(), c[2 * n + 1], a, b[2], b[3]);
         }
     }
 }
 
-template <int W>
+template <class H, int W>
 DEV void query_gradients(
-    bf16 *shared, const bf16 *q, const bf16 *k, const bf16 *v, const bf16 *dy, const int *items,
-    const float *logSumExp, const float *delta, bf16 *dq, int queries, int heads, int keyHeads,
+    H *shared, const H *q, const H *k, const H *v, const H *dy, const int *items,
+    const float *logSumExp, const float *delta, H *dq, int queries, int heads, int keyHeads,
     int width, float scale)
 {
+    constexpr int shortTile = short_tile<W>(), columns = shortTile / 8;
     constexpr int size = shortTile * tile_stride<W>(), large = longTile * tile_stride<W>();
-    bf16 *sQ = shared, *sDY = sQ + large, *sK = sDY + large, *sV = sK + 2 * size;
+    H *sQ = shared, *sDY = sQ + large, *sK = sDY + large, *sV = sK + 2 * size;
     AttentionItem item = attention_item(items);
     int head = blockIdx.y, group = heads / keyHeads;
     int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, g = lane >> 2, t = lane & 3;
@@ -102,10 +109,10 @@ DEV void query_gradients(
     int lastRow = item.start + rowCount - 1;
     int tiles = (keys_seen(item, lastRow, group) + shortTile - 1) / shortTile;
     bool wide = aligned16(q) && aligned16(k) && aligned16(v) && aligned16(dy);
-    HeadRows<const bf16> qRows = {q, item.query_offset, heads, head * group, group, width};
-    HeadRows<const bf16> dyRows = {dy, item.query_offset, heads, head * group, group, width};
-    HeadRows<const bf16> kRows = {k, item.key_offset, keyHeads, head, 1, width};
-    HeadRows<const bf16> vRows = {v, item.key_offset, keyHeads, head, 1, width};
+    HeadRows<const H> qRows = {q, item.query_offset, heads, head * group, group, width};
+    HeadRows<const H> dyRows = {dy, item.query_offset, heads, head * group, group, width};
+    HeadRows<const H> kRows = {k, item.key_offset, keyHeads, head, 1, width};
+    HeadRows<const H> vRows = {v, item.key_offset, keyHeads, head, 1, width};
 
     int rows[2], seen[2];
     float logs[2], deltas[2];
@@ -137,22 +144,22 @@ DEV void query_gradients(
             cp_async_wait<0>();
         }
         __syncthreads();
-        const bf16 *keys = sK + (j & 1) * size, *values = sV + (j & 1) * size;
-        float s[4][4], d[4][4];
-        scores_of<W, 4>(s, sQ, 16 * warp, keys);
-        scores_of<W, 4>(d, sDY, 16 * warp, values);
+        const H *keys = sK + (j & 1) * size, *values = sV + (j & 1) * size;
+        float s[columns][4], d[columns][4];
+        scores_of<W, columns>(s, sQ, 16 * warp, keys);
+        scores_of<W, columns>(d, sDY, 16 * warp, values);
 #pragma unroll
-        for (int n = 0; n < 4; n++)
+        for (int n = 0; n < columns; n++)
 #pragma unroll
             for (int i = 0; i < 4; i++) {
                 bool sees = j * shortTile + 8 * n + 2 * t + (i & 1) < seen[i >> 1];
                 float p = fast_exp2(s[n][i] * (scale * log2e) - logs[i >> 1]);
                 s[n][i] = sees ? p * (d[n][i] - deltas[i >> 1]) : 0.0f;
             }
-        add_product<W, 4>(sums, s, keys);
+        add_product<W, columns>(sums, s, keys);
         __syncthreads();
     }
-    HeadRows<bf16> out = {dq, item.query_offset, heads, head * group, group, width};
+    HeadRows<H> out = {dq, item.query_offset, heads, head * group, group, width};
 #pragma unroll
     for (int h = 0; h < 2; h++)
         if (rows[h] <= lastRow)
@@ -161,14 +168,15 @@ DEV void query_gradients(
 
 /* Scores lie on their side here: a warp has 16 keys as rows, and the 32 rows of a tile as
  * columns. */
-template <int W>
+template <class H, int W>
 DEV void key_gradients(
-    bf16 *shared, const bf16 *q, const bf16 *k, const bf16 *v, const bf16 *dy, const int *items,
-    const float *logSumExp, const float *delta, bf16 *dk, bf16 *dv, int queries, int heads,
+    H *shared, const H *q, const H *k, const H *v, const H *dy, const int *items,
+    const float *logSumExp, const float *delta, H *dk, H *dv, int queries, int heads,
     int keyHeads, int width, float scale)
 {
+    constexpr int shortTile = short_tile<W>(), columns = shortTile / 8;
     constexpr int size = shortTile * tile_stride<W>(), large = longTile * tile_stride<W>();
-    bf16 *sK = shared, *sV = sK + large, *sQ = sV + large, *sDY = sQ + 2 * size;
+    H *sK = shared, *sV = sK + large, *sQ = sV + large, *sDY = sQ + 2 * size;
     float *sLogs = (float *)(sDY + 2 * size), *sDeltas = sLogs + 2 * shortTile;
     AttentionItem item = attention_item(items);
     int head = blockIdx.y, group = heads / keyHeads;
@@ -179,10 +187,10 @@ DEV void key_gradients(
     int rowEnd = item.query_count * group;
     int tiles = (rowEnd - firstRow + shortTile - 1) / shortTile;
     bool wide = aligned16(q) && aligned16(k) && aligned16(v) && aligned16(dy);
-    HeadRows<const bf16> qRows = {q, item.query_offset, heads, head * group, group, width};
-    HeadRows<const bf16> dyRows = {dy, item.query_offset, heads, head * group, group, width};
-    HeadRows<const bf16> kRows = {k, item.key_offset, keyHeads, head, 1, width};
-    HeadRows<const bf16> vRows = {v, item.key_offset, keyHeads, head, 1, width};
+    HeadRows<const H> qRows = {q, item.query_offset, heads, head * group, group, width};
+    HeadRows<const H> dyRows = {dy, item.query_offset, heads, head * group, group, width};
+    HeadRows<const H> kRows = {k, item.key_offset, keyHeads, head, 1, width};
+    HeadRows<const H> vRows = {v, item.key_offset, keyHeads, head, 1, width};
 
     float keySums[W / 8][4], valueSums[W / 8][4];
 #pragma unroll
@@ -214,16 +222,16 @@ DEV void key_gradients(
             cp_async_wait<0>();
         }
         __syncthreads();
-        const bf16 *rowTile = sQ + (j & 1) * size, *gradients = sDY + (j & 1) * size;
+        const H *rowTile = sQ + (j & 1) * size, *gradients = sDY + (j & 1) * size;
         const float *logs = sLogs + (j & 1) * shortTile, *deltas = sDeltas + (j & 1) * shortTile;
-        float s[4][4], d[4][4];
-        scores_of<W, 4>(s, sK, 16 * warp, rowTile);
-        scores_of<W, 4>(d, sV, 16 * warp, gradients);
+        float s[columns][4], d[columns][4];
+        scores_of<W, columns>(s, sK, 16 * warp, rowTile);
+        scores_of<W, columns>(d, sV, 16 * warp, gradients);
         /* Rows that see all keys of the tile need no mask; it would cost a division an element. */
         int last = item.start + keyCount - 1;
         bool masked = last >= keys_seen(item, firstRow + j * shortTile, group);
 #pragma unroll
-        for (int n = 0; n < 4; n++)
+        for (int n = 0; n < columns; n++)
 #pragma unroll
             for (int i = 0; i < 4; i++) {
                 int column = 8 * n + 2 * t + (i & 1);
@@ -233,12 +241,12 @@ DEV void key_gradients(
                 s[n][i] = !masked || key < keys_seen(item, row, group) ? p : 0.0f;
                 d[n][i] = s[n][i] * (d[n][i] - deltas[column]);
             }
-        add_product<W, 4>(valueSums, s, gradients);
-        add_product<W, 4>(keySums, d, rowTile);
+        add_product<W, columns>(valueSums, s, gradients);
+        add_product<W, columns>(keySums, d, rowTile);
         __syncthreads();
     }
-    HeadRows<bf16> keys = {dk, item.key_offset, keyHeads, head, 1, width};
-    HeadRows<bf16> values = {dv, item.key_offset, keyHeads, head, 1, width};
+    HeadRows<H> keys = {dk, item.key_offset, keyHeads, head, 1, width};
+    HeadRows<H> values = {dv, item.key_offset, keyHeads, head, 1, width};
     bool even = (((u64)dk | (u64)dv) & 3) == 0;
 #pragma unroll
     for (int h = 0; h < 2; h++) {
@@ -249,36 +257,50 @@ DEV void key_gradients(
     }
 }
 
-#define BACKWARD(W) \
-    KERNEL __launch_bounds__(128) osler_attention_dq_##W( \
-        const bf16 *q, const bf16 *k, const bf16 *v, const bf16 *dy, const int *items, \
-        const float *logSumExp, const float *delta, bf16 *dq, int queries, int heads, \
-        int keyHeads, int width, float scale) \
+#define BACKWARD(H, W) \
+    KERNEL __launch_bounds__(128) osler_attention_dq_##H##_##W( \
+        const H *q, const H *k, const H *v, const H *dy, const int *items, \
+        const float *logSumExp, const float *delta, H *dq, int queries, int heads, int keyHeads, \
+        int width, float scale) \
     { \
-        DYN_SHARED(bf16, shared); \
-        query_gradients<W>( \
-            shared, q, k, v, dy, items, logSumExp, delta, dq, queries, heads, keyHeads, width, \
-            scale); \
+        DYN_SHARED(u16, shared); \
+        query_gradients<H, W>( \
+            (H *)shared, q, k, v, dy, items, logSumExp, delta, dq, queries, heads, keyHeads, \
+            width, scale); \
     } \
-    KERNEL __launch_bounds__(128) osler_attention_dkv_##W( \
-        const bf16 *q, const bf16 *k, const bf16 *v, const bf16 *dy, const int *items, \
-        const float *logSumExp, const float *delta, bf16 *dk, bf16 *dv, int queries, int heads, \
+    KERNEL __launch_bounds__(128) osler_attention_dkv_##H##_##W( \
+        const H *q, const H *k, const H *v, const H *dy, const int *items, \
+        const float *logSumExp, const float *delta, H *dk, H *dv, int queries, int heads, \
         int keyHeads, int width, float scale) \
     { \
-        DYN_SHARED(bf16, shared); \
-        key_gradients<W>( \
-            shared, q, k, v, dy, items, logSumExp, delta, dk, dv, queries, heads, keyHeads, \
+        DYN_SHARED(u16, shared); \
+        key_gradients<H, W>( \
+            (H *)shared, q, k, v, dy, items, logSumExp, delta, dk, dv, queries, heads, keyHeads, \
             width, scale); \
     }
-BACKWARD(32)
-REGISTER(osler_attention_dq_32)
-REGISTER(osler_attention_dkv_32)
-BACKWARD(64)
-REGISTER(osler_attention_dq_64)
-REGISTER(osler_attention_dkv_64)
-BACKWARD(96)
-REGISTER(osler_attention_dq_96)
-REGISTER(osler_attention_dkv_96)
-BACKWARD(128)
-REGISTER(osler_attention_dq_128)
-REGISTER(osler_attention_dkv_128)
+#if AMPERE
+BACKWARD(bf16, 32)
+REGISTER(osler_attention_dq_bf16_32)
+REGISTER(osler_attention_dkv_bf16_32)
+BACKWARD(bf16, 64)
+REGISTER(osler_attention_dq_bf16_64)
+REGISTER(osler_attention_dkv_bf16_64)
+BACKWARD(bf16, 96)
+REGISTER(osler_attention_dq_bf16_96)
+REGISTER(osler_attention_dkv_bf16_96)
+BACKWARD(bf16, 128)
+REGISTER(osler_attention_dq_bf16_128)
+REGISTER(osler_attention_dkv_bf16_128)
+#endif
+BACKWARD(f16, 32)
+REGISTER(osler_attention_dq_f16_32)
+REGISTER(osler_attention_dkv_f16_32)
+BACKWARD(f16, 64)
+REGISTER(osler_attention_dq_f16_64)
+REGISTER(osler_attention_dkv_f16_64)
+BACKWARD(f16, 96)
+REGISTER(osler_attention_dq_f16_96)
+REGISTER(osler_attention_dkv_f16_96)
+BACKWARD(f16, 128)
+REGISTER(osler_attention_dq_f16_128)
+REGISTER(osler_attention_dkv_f16_128)

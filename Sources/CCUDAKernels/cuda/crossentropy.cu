@@ -6,10 +6,10 @@
 // is 512 KB: the second pass finds most of it in the second-level cache.
 //
 // osler_cross_entropy(logits, targets, vocabulary, weighted, logProbabilities, entropies, isTop,
-//                     gradient, gradientType)
-//   logits float32 `[rows, vocabulary]`. gradient `[rows, vocabulary]`: weight * (p - onehot), with
-//   weight 1, or p(target) when `weighted` (dft); float32, then it may be `logits`, or bfloat16; or
-//   null. A target outside the vocabulary stops the kernel.
+//                     gradient, gradientType, gradientScale)
+//   logits float32 `[rows, vocabulary]`. gradient `[rows, vocabulary]`: gradientScale * weight *
+//   (p - onehot), with weight 1, or p(target) when `weighted` (dft); float32, then it may be
+//   `logits`, or a 16-bit type; or null. A target outside the vocabulary stops the kernel.
 #include "prelude.cuh"
 
 /* Of some logits: the largest and where it is first, sum of e^(x - largest), and of
@@ -96,7 +96,8 @@ DEV void write_gradient(
 
 KERNEL osler_cross_entropy(
     const float *logits, const int *targets, int vocabulary, int weighted, float *logProbabilities,
-    float *entropies, float *isTop, void *gradient, int gradientType)
+    float *entropies, float *isTop, void *gradient, int gradientType,
+    float gradientScale)
 {
     __shared__ RowSums parts[32];
     i64 row = blockIdx.x, start = row * vocabulary;
@@ -118,9 +119,14 @@ KERNEL osler_cross_entropy(
         isTop[row] = s.place == target ? 1.0f : 0.0f;
     }
     if (!gradient) return;
-    float weight = weighted ? expf(logProbability) : 1.0f, factor = weight / s.sum;
-    if (gradientType == F32)
-        write_gradient(x, (float *)gradient + start, vocabulary, target, s.largest, factor, weight);
-    else write_gradient(x, (bf16 *)gradient + start, vocabulary, target, s.largest, factor, weight);
+    float weight = gradientScale * (weighted ? expf(logProbability) : 1.0f);
+    float factor = weight / s.sum;
+    float *gf = (float *)gradient + start;
+    bf16 *gb = (bf16 *)gradient + start;
+    f16 *gh = (f16 *)gradient + start;
+    if (gradientType == F32) write_gradient(x, gf, vocabulary, target, s.largest, factor, weight);
+    else if (gradientType == BF16)
+        write_gradient(x, gb, vocabulary, target, s.largest, factor, weight);
+    else write_gradient(x, gh, vocabulary, target, s.largest, factor, weight);
 }
 REGISTER(osler_cross_entropy)

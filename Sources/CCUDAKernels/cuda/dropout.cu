@@ -31,18 +31,28 @@ DEV void dropout_as(
     }
 }
 
+template <class H>
+DEV void dropout_of(
+    const void *x, int xType, void *y, int yType, i64 n, u32 t, float scale, u64 k, u64 s,
+    bool adding)
+{
+    if (xType == F32) {
+        if (yType == F32) dropout_as((const float *)x, (float *)y, n, t, scale, k, s, adding);
+        else dropout_as((const float *)x, (H *)y, n, t, scale, k, s, adding);
+    } else {
+        if (yType == F32) dropout_as((const H *)x, (float *)y, n, t, scale, k, s, adding);
+        else dropout_as((const H *)x, (H *)y, n, t, scale, k, s, adding);
+    }
+}
+
 KERNEL osler_dropout(
     const void *x, int xType, void *y, int yType, i64 n, int threshold, float scale, i64 seed,
     i64 stream, int adding)
 {
     u32 t = (u32)threshold;
     u64 k = (u64)seed, s = (u64)stream;
-    if (xType == F32) {
-        if (yType == F32) dropout_as((const float *)x, (float *)y, n, t, scale, k, s, adding);
-        else dropout_as((const float *)x, (bf16 *)y, n, t, scale, k, s, adding);
-    } else {
-        if (yType == F32) dropout_as((const bf16 *)x, (float *)y, n, t, scale, k, s, adding);
-        else dropout_as((const bf16 *)x, (bf16 *)y, n, t, scale, k, s, adding);
-    }
+    bool add = adding != 0;
+    if ((xType | yType) & F16) dropout_of<f16>(x, xType, y, yType, n, t, scale, k, s, add);
+    else dropout_of<bf16>(x, xType, y, yType, n, t, scale, k, s, add);
 }
 REGISTER(osler_dropout)

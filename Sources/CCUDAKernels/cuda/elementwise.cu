@@ -2,7 +2,7 @@
 //
 // Grid: any number of blocks of 256 threads (the loops stride), 8 elements a thread and step; no
 // shared memory. Memory-bound: 16-byte accesses where addresses allow them. One kernel serves all
-// pairs of types: the branch on them is uniform and costs nothing beside the memory.
+// pairs of types of a launch: the branch on them is uniform and costs nothing beside the memory.
 //
 // osler_copy(x, xType, y, yType, n)            y = x
 // osler_add(x, xType, y, yType, n)             y += x
@@ -23,15 +23,21 @@ template <class X, class Y> DEV void copy_as(const X *x, Y *y, i64 n)
     }
 }
 
-KERNEL osler_copy(const void *x, int xType, void *y, int yType, i64 n)
+template <class H> DEV void copy_of(const void *x, int xType, void *y, int yType, i64 n)
 {
     if (xType == F32) {
         if (yType == F32) copy_as((const float *)x, (float *)y, n);
-        else copy_as((const float *)x, (bf16 *)y, n);
+        else copy_as((const float *)x, (H *)y, n);
     } else {
-        if (yType == F32) copy_as((const bf16 *)x, (float *)y, n);
-        else copy_as((const bf16 *)x, (bf16 *)y, n);
+        if (yType == F32) copy_as((const H *)x, (float *)y, n);
+        else copy_as((const H *)x, (H *)y, n);
     }
+}
+
+KERNEL osler_copy(const void *x, int xType, void *y, int yType, i64 n)
+{
+    if ((xType | yType) & F16) copy_of<f16>(x, xType, y, yType, n);
+    else copy_of<bf16>(x, xType, y, yType, n);
 }
 REGISTER(osler_copy)
 
@@ -48,15 +54,21 @@ template <class X, class Y> DEV void add_as(const X *x, Y *y, i64 n)
     }
 }
 
-KERNEL osler_add(const void *x, int xType, void *y, int yType, i64 n)
+template <class H> DEV void add_of(const void *x, int xType, void *y, int yType, i64 n)
 {
     if (xType == F32) {
         if (yType == F32) add_as((const float *)x, (float *)y, n);
-        else add_as((const float *)x, (bf16 *)y, n);
+        else add_as((const float *)x, (H *)y, n);
     } else {
-        if (yType == F32) add_as((const bf16 *)x, (float *)y, n);
-        else add_as((const bf16 *)x, (bf16 *)y, n);
+        if (yType == F32) add_as((const H *)x, (float *)y, n);
+        else add_as((const H *)x, (H *)y, n);
     }
+}
+
+KERNEL osler_add(const void *x, int xType, void *y, int yType, i64 n)
+{
+    if ((xType | yType) & F16) add_of<f16>(x, xType, y, yType, n);
+    else add_of<bf16>(x, xType, y, yType, n);
 }
 REGISTER(osler_add)
 
@@ -73,7 +85,7 @@ KERNEL osler_zero(void *x, i64 n)
 }
 REGISTER(osler_zero)
 
-template <class Y>
+template <class H, class Y>
 DEV void epilogue_as(
     const float *sum, const void *addend, int addendType, const void *bias, int biasType, Y *y,
     int rows, int columns)
@@ -87,14 +99,14 @@ DEV void epilogue_as(
         if (sum) load_of(sum, i, n, wide, v);
         if (addend) {
             if (addendType == F32) load_of((const float *)addend, i, n, wide, a);
-            else load_of((const bf16 *)addend, i, n, wide, a);
+            else load_of((const H *)addend, i, n, wide, a);
             for (int j = 0; j < 8; j++) v[j] += a[j];
         }
         if (bias) {
             int column = n >> 31 ? (int)(i % columns) : (int)((u32)i % (u32)columns);
             for (int j = 0; j < 8; j++) {
                 v[j] += biasType == F32 ? ((const float *)bias)[column]
-                                        : to_f(((const bf16 *)bias)[column]);
+                                        : to_f(((const H *)bias)[column]);
                 if (++column == columns) column = 0;
             }
         }
@@ -102,13 +114,22 @@ DEV void epilogue_as(
     }
 }
 
-KERNEL osler_epilogue(
+template <class H>
+DEV void epilogue_of(
     const float *sum, const void *addend, int addendType, const void *bias, int biasType, void *y,
     int yType, int rows, int columns)
 {
     if (yType == F32)
-        epilogue_as(sum, addend, addendType, bias, biasType, (float *)y, rows, columns);
-    else
-        epilogue_as(sum, addend, addendType, bias, biasType, (bf16 *)y, rows, columns);
+        epilogue_as<H>(sum, addend, addendType, bias, biasType, (float *)y, rows, columns);
+    else epilogue_as<H>(sum, addend, addendType, bias, biasType, (H *)y, rows, columns);
+}
+
+KERNEL osler_epilogue(
+    const float *sum, const void *addend, int addendType, const void *bias, int biasType, void *y,
+    int yType, int rows, int columns)
+{
+    if ((addendType | biasType | yType) & F16)
+        epilogue_of<f16>(sum, addend, addendType, bias, biasType, y, yType, rows, columns);
+    else epilogue_of<bf16>(sum, addend, addendType, bias, biasType, y, yType, rows, columns);
 }
 REGISTER(osler_epilogue)

@@ -6,8 +6,8 @@
 //
 // The products run on mma.sync m16n8k16 with the weight as the 8-column operand. A sum over k may
 // take k in any order as long as both operands do, so lane (g, t) takes the 8 consecutive elements
-// k + 8t ... of row g: one 16-byte load of bfloat16 (or 4 bytes of NF4 codes) straight into operand
-// registers, no shared memory, no ldmatrix.
+// k + 8t ... of row g: one 16-byte load of 16-bit elements (or 4 bytes of NF4 codes) straight into
+// operand registers, no shared memory, no ldmatrix.
 //
 // Four steps' loads are under way at a time: 4 x 16 bytes a lane (NF4: 4 x 4), at 16 warps 32 KB
 // (8) a processor, about what memory needs to stay busy. Not measured yet.
@@ -16,17 +16,18 @@
 // arithmetic from 4 rows on); staging x in shared memory (K 14336 of 16 rows is 448 KB: it does not
 // fit; the first-level cache serves the 8 warps as well).
 //
-// osler_few_rows(x, xType, rows, K, w, wType, absmax, nested, table, offset, nestedBlock,
-//                blockSize, columns, scale, prior, addend, addendType, bias, biasType, y, yType)
-//   y = scale * x w^T + prior + addend + bias, rounded once; x, w rounded to bfloat16. wType 2: NF4
+// osler_few_rows_TYPE(x, xType, rows, K, w, wType, absmax, nested, table, offset, nestedBlock,
+//                     blockSize, columns, scale, prior, addend, addendType, bias, biasType, y,
+//                     yType)
+//   y = scale * x w^T + prior + addend + bias, rounded once; x, w rounded to TYPE. wType 3: NF4
 //   codes with the scales of the next five arguments. prior float32 `[rows, columns]` (the other
 //   products of the sum) or null, addend and bias or null; y may be prior or addend.
 #include "prelude.cuh"
 
-enum { NF4 = 2 };
+enum { NF4 = 3 };
 
-/* Elements p[0 ..< count], count <= 8, as four pairs of bfloat16. */
-DEV void pack8(const bf16 *p, int count, bool wide, u32 *r)
+/* Elements p[0 ..< count], count <= 8, as four pairs of H. */
+template <class H> DEV void pack8(H, const H *p, int count, bool wide, u32 *r)
 {
     if (wide && count >= 8) {
         uint4 a = *(const uint4 *)p;
@@ -38,16 +39,16 @@ DEV void pack8(const bf16 *p, int count, bool wide, u32 *r)
         }
     }
 }
-DEV void pack8(const float *p, int count, bool wide, u32 *r)
+template <class H> DEV void pack8(H h, const float *p, int count, bool wide, u32 *r)
 {
     float v[8];
     load_some(p, count, wide, v);
-    for (int j = 0; j < 4; j++) r[j] = pack_bf(v[2 * j], v[2 * j + 1]);
+    for (int j = 0; j < 4; j++) r[j] = pack(h, v[2 * j], v[2 * j + 1]);
 }
 
-/* Where an operand's elements come from: row `row` of `[*, width]`, columns k ..< k + 8. `load`
- * only loads, so that several loads are under way before the first `unpack`. */
-template <class T> struct DenseRows {
+/* Where an operand's elements come from: row `row` of `[*, width]`, columns k ..< k + 8, as pairs
+ * of H. `load` only loads, so that several loads are under way before the first `unpack`. */
+template <class H, class T> struct DenseRows {
     const T *base;
     i64 width;
     bool wide;
@@ -57,7 +58,7 @@ template <class T> struct DenseRows {
     __device__ Loaded load(i64 row, i64 k) const
     {
         Loaded result;
-        pack8(base + row * width + k, (int)smaller(width - k, 8), wide, result.pairs);
+        pack8(H(), base + row * width + k, (int)smaller(width - k, 8), wide, result.pairs);
         return result;
     }
     __device__ void unpack(const Loaded &loaded, u32 *r) const
@@ -65,7 +66,7 @@ template <class T> struct DenseRows {
         for (int j = 0; j < 4; j++) r[j] = loaded.pairs[j];
     }
 };
-struct NF4Rows {
+template <class H> struct NF4Rows {
     const u8 *codes;
     NF4Scales scales;
     i64 width;
@@ -102,13 +103,13 @@ struct NF4Rows {
                 v[j] = 0;
             }
         }
-        for (int j = 0; j < 4; j++) r[j] = pack_bf(v[2 * j], v[2 * j + 1]);
+        for (int j = 0; j < 4; j++) r[j] = pack(H(), v[2 * j], v[2 * j + 1]);
     }
 };
 
 /* This warp's share of the sums. Four steps at a time: their loads of the weight are all under way
  * before the first is used, which NF4's short loads need to fill the memory's pipe. */
-template <class X, class W>
+template <class H, class X, class W>
 DEV void accumulate(const X &x, const W &w, int rows, int columns, int K, float *sums)
 {
     constexpr int steps = 4;
@@ -133,8 +134,8 @@ DEV void accumulate(const X &x, const W &w, int rows, int columns, int K, float 
             }
             u32 first[4] = {upper[0], lower[0], upper[1], lower[1]};
             u32 second[4] = {upper[2], lower[2], upper[3], lower[3]};
-            mma_16816(c, first, b[0], b[1]);
-            mma_16816(c, second, b[2], b[3]);
+            mma_16816(H(), c, first, b[0], b[1]);
+            mma_16816(H(), c, second, b[2], b[3]);
         }
     }
     float *mine = sums + 128 * warp;
@@ -144,47 +145,47 @@ DEV void accumulate(const X &x, const W &w, int rows, int columns, int K, float 
     mine[(g + 8) * 8 + 2 * t + 1] = c[3];
 }
 
-template <class X>
+template <class H, class X>
 DEV void accumulate_with(
     const X &x, int rows, int K, const void *w, int wType, const NF4Scales &scales,
     int columns, float *sums, const float *values)
 {
     bool wide = aligned16(w) && K % 8 == 0;
-    if (wType == BF16) {
-        DenseRows<bf16> b = {(const bf16 *)w, K, wide};
-        accumulate(x, b, rows, columns, K, sums);
-    } else if (wType == F32) {
-        DenseRows<float> b = {(const float *)w, K, wide};
-        accumulate(x, b, rows, columns, K, sums);
-    } else {
+    if (wType == F32) {
+        DenseRows<H, float> b = {(const float *)w, K, wide};
+        accumulate<H>(x, b, rows, columns, K, sums);
+    } else if (wType == NF4) {
         bool fast = K % 8 == 0 && scales.block % 8 == 0 && ((u64)w & 3) == 0;
-        NF4Rows b = {(const u8 *)w, scales, K, fast, values};
-        accumulate(x, b, rows, columns, K, sums);
+        NF4Rows<H> b = {(const u8 *)w, scales, K, fast, values};
+        accumulate<H>(x, b, rows, columns, K, sums);
+    } else {
+        DenseRows<H, H> b = {(const H *)w, K, wide};
+        accumulate<H>(x, b, rows, columns, K, sums);
     }
 }
 
-DEV float element(const void *p, int type, i64 i)
+template <class H> DEV float element(const void *p, int type, i64 i)
 {
-    return type == F32 ? ((const float *)p)[i] : to_f(((const bf16 *)p)[i]);
+    return type == F32 ? ((const float *)p)[i] : to_f(((const H *)p)[i]);
 }
 
-KERNEL osler_few_rows(
-    const void *x, int xType, int rows, int K, const void *w, int wType, const void *absmax,
-    const float *nested, const float *table, float offset, int nestedBlock, int blockSize,
-    int columns, float scale, const float *prior, const void *addend, int addendType,
-    const void *bias, int biasType, void *y, int yType)
+template <class H>
+DEV void few_rows(
+    float *sums, float *values, const void *x, int xType, int rows, int K, const void *w,
+    int wType, const void *absmax, const float *nested, const float *table, float offset,
+    int nestedBlock, int blockSize, int columns, float scale, const float *prior,
+    const void *addend, int addendType, const void *bias, int biasType, void *y, int yType)
 {
-    __shared__ float sums[8 * 128], values[16];
     if (threadIdx.x < 16) values[threadIdx.x] = nf4_values[threadIdx.x];
     __syncthreads();
     NF4Scales scales = nf4_scales(absmax, nested, table, offset, nestedBlock, blockSize);
     bool wide = aligned16(x) && K % 8 == 0;
     if (xType == F32) {
-        DenseRows<float> a = {(const float *)x, K, wide};
-        accumulate_with(a, rows, K, w, wType, scales, columns, sums, values);
+        DenseRows<H, float> a = {(const float *)x, K, wide};
+        accumulate_with<H>(a, rows, K, w, wType, scales, columns, sums, values);
     } else {
-        DenseRows<bf16> a = {(const bf16 *)x, K, wide};
-        accumulate_with(a, rows, K, w, wType, scales, columns, sums, values);
+        DenseRows<H, H> a = {(const H *)x, K, wide};
+        accumulate_with<H>(a, rows, K, w, wType, scales, columns, sums, values);
     }
     __syncthreads();
 
@@ -195,9 +196,28 @@ KERNEL osler_few_rows(
     i64 i = (i64)row * columns + column;
     sum *= scale;
     if (prior) sum += prior[i];
-    if (addend) sum += element(addend, addendType, i);
-    if (bias) sum += element(bias, biasType, column);
+    if (addend) sum += element<H>(addend, addendType, i);
+    if (bias) sum += element<H>(bias, biasType, column);
     if (yType == F32) set((float *)y + i, sum);
-    else set((bf16 *)y + i, sum);
+    else set((H *)y + i, sum);
 }
-REGISTER(osler_few_rows)
+
+#define FEW_ROWS(H) \
+    KERNEL osler_few_rows_##H( \
+        const void *x, int xType, int rows, int K, const void *w, int wType, const void *absmax, \
+        const float *nested, const float *table, float offset, int nestedBlock, int blockSize, \
+        int columns, float scale, const float *prior, const void *addend, int addendType, \
+        const void *bias, int biasType, void *y, int yType) \
+    { \
+        __shared__ float sums[8 * 128], values[16]; \
+        few_rows<H>( \
+            sums, values, x, xType, rows, K, w, wType, absmax, nested, table, offset, \
+            nestedBlock, blockSize, columns, scale, prior, addend, addendType, bias, biasType, y, \
+            yType); \
+    }
+#if AMPERE
+FEW_ROWS(bf16)
+REGISTER(osler_few_rows_bf16)
+#endif
+FEW_ROWS(f16)
+REGISTER(osler_few_rows_f16)

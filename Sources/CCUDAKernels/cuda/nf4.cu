@@ -49,6 +49,7 @@ KERNEL osler_nf4_decode(
     __syncthreads();
     NF4Scales scales = nf4_scales(absmax, nested, table, offset, nestedBlock, blockSize);
     if (yType == F32) decode_as(codes, scales, start, (float *)y, n, values);
-    else decode_as(codes, scales, start, (bf16 *)y, n, values);
+    else if (yType == BF16) decode_as(codes, scales, start, (bf16 *)y, n, values);
+    else decode_as(codes, scales, start, (f16 *)y, n, values);
 }
 REGISTER(osler_nf4_decode)

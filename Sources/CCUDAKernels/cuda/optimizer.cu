@@ -32,8 +32,9 @@ KERNEL osler_sum_of_squares(const void *x, int type, i64 n, double *partials)
 {
     __shared__ double scratch[32];
     i64 start = (i64)blockIdx.x << 15, end = smaller(start + (1 << 15), n);
-    double sum = type == F32 ? squares((const float *)x, start, end)
-                             : squares((const bf16 *)x, start, end);
+    double sum = type == F32  ? squares((const float *)x, start, end)
+               : type == BF16 ? squares((const bf16 *)x, start, end)
+                              : squares((const f16 *)x, start, end);
     sum = block_sum(sum, scratch);
     if (threadIdx.x == 0) partials[blockIdx.x] = sum;
 }

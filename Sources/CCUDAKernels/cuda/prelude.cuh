@@ -5,8 +5,13 @@
 // the C target CCUDAKernels (`ccuda_prelude`, `ccuda_kernel_files`): give NVRTC the prelude as the
 // in-memory header "prelude.cuh" and compile each .cu as a module of its own. Arguments are
 // pointers, int, float and long long, in the order that each file's head comment gives. An argument
-// called `...Type` is the element type of the pointer before it: 0 float32, 1 bfloat16. Dynamic
-// shared memory beyond 48 KB (attention) needs cuFuncSetAttribute.
+// called `...Type` is the element type of the pointer before it: 0 float32, 1 bfloat16, 2 float16.
+// Beside float32 a launch has one 16-bit type, written `H` where code serves both; products in it
+// have a kernel a type, with the type in its name. Dynamic shared memory beyond 48 KB (attention)
+// needs cuFuncSetAttribute.
+//
+// Compute capability 7.5 (Turing) has no bfloat16 in hardware, no asynchronous copies, and half as
+// deep an mma: it is served where `AMPERE` is 0, in float16 alone.
 //
 // The simulator (Sources/CudaSim) defines CUSIM and has plain twins of the PTX wrappers. For it
 // kernels keep these rules: `__shared__` variables only in the body of a KERNEL, dynamic shared
@@ -24,23 +29,60 @@ typedef unsigned long long u64;
 #define CONSTANT static __constant__ const
 #define DYN_SHARED(T, name) extern __shared__ __align__(16) T name[]
 #define REGISTER(name)
+#define AMPERE (__CUDA_ARCH__ >= 800)
 
 struct bf16 {
     u16 x;
 };
+struct f16 {
+    u16 x;
+};
 
-DEV bf16 to_bf(float f)
+/* Rounding to nearest even; what is too large for float16 becomes infinite. The first argument only
+ * says which type is meant. */
+DEV bf16 round_to(bf16, float f)
 {
     bf16 r;
+#if AMPERE
     asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(r.x) : "f"(f));
+#else
+    u32 u = __float_as_uint(f);
+    r.x = (u & 0x7FFFFFFF) > 0x7F800000 ? 0x7FFF : (u16)((u + 0x7FFF + (u >> 16 & 1)) >> 16);
+#endif
     return r;
 }
-/* Two values side by side, `lo` in the lower half. */
-DEV u32 pack_bf(float lo, float hi)
+DEV f16 round_to(f16, float f)
 {
+    f16 r;
+    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(r.x) : "f"(f));
+    return r;
+}
+DEV float to_f(f16 h)
+{
+    float f;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(f) : "h"(h.x));
+    return f;
+}
+/* Two values side by side, `lo` in the lower half. */
+DEV u32 pack(bf16 h, float lo, float hi)
+{
+#if AMPERE
     u32 r;
     asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(hi), "f"(lo));
     return r;
+#else
+    return round_to(h, lo).x | (u32)round_to(h, hi).x << 16;
+#endif
+}
+DEV u32 pack(f16 h, float lo, float hi)
+{
+#if AMPERE
+    u32 r;
+    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(hi), "f"(lo));
+    return r;
+#else
+    return round_to(h, lo).x | (u32)round_to(h, hi).x << 16;
+#endif
 }
 
 DEV u32 shared_address(const void *p)
@@ -49,6 +91,7 @@ DEV u32 shared_address(const void *p)
     asm("{ .reg .u64 t; cvta.to.shared.u64 t, %1; cvt.u32.u64 %0, t; }" : "=r"(a) : "l"(p));
     return a;
 }
+#if AMPERE
 /* Copies 16 bytes from global to shared memory, both aligned to 16; zeros when not `valid`. */
 DEV void cp_async16(void *s, const void *g, bool valid)
 {
@@ -63,6 +106,17 @@ template <int N> DEV void cp_async_wait()
 {
     asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory");
 }
+#else
+/* Done at once; the barrier after a wait shows it to the other threads. */
+DEV void cp_async16(void *s, const void *g, bool valid)
+{
+    uint4 zero;
+    zero.x = zero.y = zero.z = zero.w = 0;
+    *(uint4 *)s = valid ? *(const uint4 *)g : zero;
+}
+DEV void cp_async_commit() {}
+template <int N> DEV void cp_async_wait() {}
+#endif
 
 /* Four 8x8 matrices of 16-bit elements; lane l gives the address of row l % 8 of matrix l / 8. */
 DEV void ldmatrix_x4(u32 *r, const void *s)
@@ -79,17 +133,40 @@ DEV void ldmatrix_x4_trans(u32 *r, const void *s)
                  : "r"(shared_address(s))
                  : "memory");
 }
-/* c [16, 8] += a [16, 16] * b [16, 8]: bfloat16 operands, float32 sums. With g = lane / 4 and
- * t = lane % 4, c holds (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1); a the pairs at
- * (g, 2t), (g + 8, 2t), (g, 2t + 8), (g + 8, 2t + 8); b the pairs at rows 2t and 2t + 8 of
- * column g. */
-DEV void mma_16816(float *c, const u32 *a, u32 b0, u32 b1)
+/* c [16, 8] += a [16, 16] * b [16, 8]: operands of the 16-bit type that the first argument has,
+ * float32 sums. With g = lane / 4 and t = lane % 4, c holds (g, 2t), (g, 2t + 1), (g + 8, 2t),
+ * (g + 8, 2t + 1); a the pairs at (g, 2t), (g + 8, 2t), (g, 2t + 8), (g + 8, 2t + 8); b the pairs
+ * at rows 2t and 2t + 8 of column g. */
+#if AMPERE
+DEV void mma_16816(bf16, float *c, const u32 *a, u32 b0, u32 b1)
 {
     asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, "
                  "{%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
                  : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
+DEV void mma_16816(f16, float *c, const u32 *a, u32 b0, u32 b1)
+{
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, "
+                 "{%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+                 : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+#else
+/* By eight of k at a time, whose operands are laid out as each half of those above. */
+DEV void mma_1688(float *c, u32 a0, u32 a1, u32 b)
+{
+    asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, "
+                 "{%4,%5}, {%6}, {%0,%1,%2,%3};"
+                 : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+                 : "r"(a0), "r"(a1), "r"(b));
+}
+DEV void mma_16816(f16, float *c, const u32 *a, u32 b0, u32 b1)
+{
+    mma_1688(c, a[0], a[1], b0);
+    mma_1688(c, a[2], a[3], b1);
+}
+#endif
 /* 2^x to 2 ulp, denormal results as zero. */
 DEV float fast_exp2(float x)
 {
@@ -101,14 +178,19 @@ DEV float fast_exp2(float x)
 
 /* ---- Shared by the device and the simulator ---- */
 
-enum { F32 = 0, BF16 = 1 };
+enum { F32 = 0, BF16 = 1, F16 = 2 };
 
 DEV float to_f(bf16 h) { return __uint_as_float((u32)h.x << 16); }
 DEV float to_f(float f) { return f; }
-DEV float low_f(u32 pair) { return __uint_as_float(pair << 16); }
-DEV float high_f(u32 pair) { return __uint_as_float(pair & 0xFFFF0000u); }
+/* The halves of a pair as numbers. */
+template <class H> DEV void unpack(H, u32 pair, float *v)
+{
+    H low = {(u16)pair}, high = {(u16)(pair >> 16)};
+    v[0] = to_f(low);
+    v[1] = to_f(high);
+}
 DEV void set(float *p, float v) { *p = v; }
-DEV void set(bf16 *p, float v) { *p = to_bf(v); }
+template <class H> DEV void set(H *p, float v) { *p = round_to(H(), v); }
 
 DEV bool aligned16(const void *p) { return ((u64)p & 15) == 0; }
 DEV i64 smaller(i64 a, i64 b) { return a < b ? a : b; }
@@ -121,11 +203,11 @@ DEV void load8(const float *p, float *v)
     v[0] = a.x, v[1] = a.y, v[2] = a.z, v[3] = a.w;
     v[4] = b.x, v[5] = b.y, v[6] = b.z, v[7] = b.w;
 }
-DEV void load8(const bf16 *p, float *v)
+template <class H> DEV void load8(const H *p, float *v)
 {
     uint4 a = *(const uint4 *)p;
-    v[0] = low_f(a.x), v[1] = high_f(a.x), v[2] = low_f(a.y), v[3] = high_f(a.y);
-    v[4] = low_f(a.z), v[5] = high_f(a.z), v[6] = low_f(a.w), v[7] = high_f(a.w);
+    unpack(H(), a.x, v), unpack(H(), a.y, v + 2);
+    unpack(H(), a.z, v + 4), unpack(H(), a.w, v + 6);
 }
 DEV void store8(float *p, const float *v)
 {
@@ -135,11 +217,11 @@ DEV void store8(float *p, const float *v)
     ((float4 *)p)[0] = a;
     ((float4 *)p)[1] = b;
 }
-DEV void store8(bf16 *p, const float *v)
+template <class H> DEV void store8(H *p, const float *v)
 {
     uint4 a;
-    a.x = pack_bf(v[0], v[1]), a.y = pack_bf(v[2], v[3]);
-    a.z = pack_bf(v[4], v[5]), a.w = pack_bf(v[6], v[7]);
+    a.x = pack(H(), v[0], v[1]), a.y = pack(H(), v[2], v[3]);
+    a.z = pack(H(), v[4], v[5]), a.w = pack(H(), v[6], v[7]);
     *(uint4 *)p = a;
 }
 /* Up to eight elements (`count` of them): by 16-byte accesses when all eight are there and `wide`
@@ -312,34 +394,34 @@ template <int W> DEV constexpr int tile_stride() { return W + 8; }
 
 /* Starts the copy of rows first ..< first + count (of ROWS; the others and the columns from `width`
  * on become zeros). `wide`: all addresses are aligned to 16 bytes; else copied at once. */
-template <int ROWS, int W>
-DEV void load_tile(bf16 *s, const HeadRows<const bf16> &rows, int first, int count, bool wide)
+template <int ROWS, int W, class H>
+DEV void load_tile(H *s, const HeadRows<const H> &rows, int first, int count, bool wide)
 {
 #pragma unroll
     for (int n = 0; n < ROWS * (W / 8) / attentionThreads; n++) {
         int i = threadIdx.x + n * attentionThreads;
         int r = i / (W / 8), c = i % (W / 8) * 8;
         bool valid = r < count && c < rows.width;
-        bf16 *to = s + r * tile_stride<W>() + c;
-        const bf16 *from = valid ? rows.at(first + r) + c : rows.base;
+        H *to = s + r * tile_stride<W>() + c;
+        const H *from = valid ? rows.at(first + r) + c : rows.base;
         if (wide) {
             cp_async16(to, from, valid);
         } else {
-            bf16 zero = {0};
+            H zero = {0};
             for (int j = 0; j < 8; j++) to[j] = valid ? from[j] : zero;
         }
     }
 }
 
 /* Operands of mma_16816 out of a tile. Left: rows row ..< row + 16, columns k ..< k + 16. */
-template <int W> DEV void left_operand(u32 *a, const bf16 *tile, int row, int k)
+template <int W, class H> DEV void left_operand(u32 *a, const H *tile, int row, int k)
 {
     int lane = threadIdx.x & 31;
     ldmatrix_x4(a, tile + (row + (lane & 15)) * tile_stride<W>() + k + (lane >> 4) * 8);
 }
 /* Right, the tile's rows being the product's columns: two operands for rows row ..< row + 8 and
  * row + 8 ..< row + 16 over columns k ..< k + 16. */
-template <int W> DEV void right_of_rows(u32 *b, const bf16 *tile, int row, int k)
+template <int W, class H> DEV void right_of_rows(u32 *b, const H *tile, int row, int k)
 {
     int lane = threadIdx.x & 31;
     ldmatrix_x4(
@@ -348,22 +430,22 @@ template <int W> DEV void right_of_rows(u32 *b, const bf16 *tile, int row, int k
 }
 /* Right, the sum running over the tile's rows k ..< k + 16: two operands for columns
  * column ..< column + 8 and column + 8 ..< column + 16. */
-template <int W> DEV void right_of_columns(u32 *b, const bf16 *tile, int k, int column)
+template <int W, class H> DEV void right_of_columns(u32 *b, const H *tile, int k, int column)
 {
     int lane = threadIdx.x & 31;
     ldmatrix_x4_trans(b, tile + (k + (lane & 15)) * tile_stride<W>() + column + (lane >> 4) * 8);
 }
 /* Accumulators of columns 16 n ..< 16 n + 16 as the left operand of the next product. */
-DEV void left_of_sums(u32 *a, const float (*c)[4], int n)
+template <class H> DEV void left_of_sums(H h, u32 *a, const float (*c)[4], int n)
 {
-    a[0] = pack_bf(c[2 * n][0], c[2 * n][1]);
-    a[1] = pack_bf(c[2 * n][2], c[2 * n][3]);
-    a[2] = pack_bf(c[2 * n + 1][0], c[2 * n + 1][1]);
-    a[3] = pack_bf(c[2 * n + 1][2], c[2 * n + 1][3]);
+    a[0] = pack(h, c[2 * n][0], c[2 * n][1]);
+    a[1] = pack(h, c[2 * n][2], c[2 * n][3]);
+    a[2] = pack(h, c[2 * n + 1][0], c[2 * n + 1][1]);
+    a[3] = pack(h, c[2 * n + 1][2], c[2 * n + 1][3]);
 }
 /* One row of accumulators (half 0: row g, half 1: row g + 8) times `scale` into a row of memory. */
-template <int N>
-DEV void store_sums(bf16 *row, const float (*c)[4], int half, float scale, int width, bool wide)
+template <int N, class H>
+DEV void store_sums(H *row, const float (*c)[4], int half, float scale, int width, bool wide)
 {
     int t = threadIdx.x & 3;
 #pragma unroll
@@ -372,10 +454,10 @@ DEV void store_sums(bf16 *row, const float (*c)[4], int half, float scale, int w
         if (column >= width) continue;
         float low = c[n][2 * half] * scale, high = c[n][2 * half + 1] * scale;
         if (wide) {
-            *(u32 *)(row + column) = pack_bf(low, high);
+            *(u32 *)(row + column) = pack(H(), low, high);
         } else {
-            row[column] = to_bf(low);
-            row[column + 1] = to_bf(high);
+            set(row + column, low);
+            set(row + column + 1, high);
         }
     }
 }

@@ -40,20 +40,30 @@ DEV void norm_row(
     }
 }
 
+template <class H>
+DEV void norm_row_of(
+    const void *x, int xType, const float *weight, float epsilon, void *y, int yType,
+    float *inverses, int width, float *scratch)
+{
+    const float *xf = (const float *)x;
+    const H *xh = (const H *)x;
+    float *yf = (float *)y;
+    H *yh = (H *)y;
+    if (xType == F32 && yType == F32)
+        norm_row(xf, weight, epsilon, yf, inverses, width, scratch);
+    else if (xType == F32) norm_row(xf, weight, epsilon, yh, inverses, width, scratch);
+    else if (yType == F32) norm_row(xh, weight, epsilon, yf, inverses, width, scratch);
+    else norm_row(xh, weight, epsilon, yh, inverses, width, scratch);
+}
+
 KERNEL osler_rmsnorm(
     const void *x, int xType, const float *weight, float epsilon, void *y, int yType,
     float *inverses, int width)
 {
     __shared__ float scratch[32];
-    const float *xf = (const float *)x;
-    const bf16 *xb = (const bf16 *)x;
-    float *yf = (float *)y;
-    bf16 *yb = (bf16 *)y;
-    if (xType == F32 && yType == F32)
-        norm_row(xf, weight, epsilon, yf, inverses, width, scratch);
-    else if (xType == F32) norm_row(xf, weight, epsilon, yb, inverses, width, scratch);
-    else if (yType == F32) norm_row(xb, weight, epsilon, yf, inverses, width, scratch);
-    else norm_row(xb, weight, epsilon, yb, inverses, width, scratch);
+    if ((xType | yType) & F16)
+        norm_row_of<f16>(x, xType, weight, epsilon, y, yType, inverses, width, scratch);
+    else norm_row_of<bf16>(x, xType, weight, epsilon, y, yType, inverses, width, scratch);
 }
 REGISTER(osler_rmsnorm)
 
@@ -87,7 +97,7 @@ DEV void norm_row_backward(
     }
 }
 
-template <class D, class X>
+template <class H, class D, class X>
 DEV void norm_backward_to(
     const D *dy, const X *x, const float *weight, const float *inverses, void *dx, int dxType,
     int width, bool accumulating, float *scratch)
@@ -95,7 +105,23 @@ DEV void norm_backward_to(
     float inverse = inverses[blockIdx.x];
     if (dxType == F32)
         norm_row_backward(dy, x, weight, inverse, (float *)dx, width, accumulating, scratch);
-    else norm_row_backward(dy, x, weight, inverse, (bf16 *)dx, width, accumulating, scratch);
+    else norm_row_backward(dy, x, weight, inverse, (H *)dx, width, accumulating, scratch);
+}
+
+template <class H>
+DEV void norm_backward_of(
+    const void *dy, int dyType, const void *x, int xType, const float *weight,
+    const float *inverses, void *dx, int dxType, int width, bool add, float *scratch)
+{
+    const float *df = (const float *)dy, *xf = (const float *)x;
+    const H *dh = (const H *)dy, *xh = (const H *)x;
+    if (dyType == F32 && xType == F32)
+        norm_backward_to<H>(df, xf, weight, inverses, dx, dxType, width, add, scratch);
+    else if (dyType == F32)
+        norm_backward_to<H>(df, xh, weight, inverses, dx, dxType, width, add, scratch);
+    else if (xType == F32)
+        norm_backward_to<H>(dh, xf, weight, inverses, dx, dxType, width, add, scratch);
+    else norm_backward_to<H>(dh, xh, weight, inverses, dx, dxType, width, add, scratch);
 }
 
 KERNEL osler_rmsnorm_backward(
@@ -103,15 +129,12 @@ KERNEL osler_rmsnorm_backward(
     const float *inverses, void *dx, int dxType, int width, int accumulating)
 {
     __shared__ float scratch[32];
-    const float *df = (const float *)dy, *xf = (const float *)x;
-    const bf16 *db = (const bf16 *)dy, *xb = (const bf16 *)x;
     bool add = accumulating != 0;
-    if (dyType == F32 && xType == F32)
-        norm_backward_to(df, xf, weight, inverses, dx, dxType, width, add, scratch);
-    else if (dyType == F32)
-        norm_backward_to(df, xb, weight, inverses, dx, dxType, width, add, scratch);
-    else if (xType == F32)
-        norm_backward_to(db, xf, weight, inverses, dx, dxType, width, add, scratch);
-    else norm_backward_to(db, xb, weight, inverses, dx, dxType, width, add, scratch);
+    if ((dyType | xType | dxType) & F16)
+        norm_backward_of<f16>(
+            dy, dyType, x, xType, weight, inverses, dx, dxType, width, add, scratch);
+    else
+        norm_backward_of<bf16>(
+            dy, dyType, x, xType, weight, inverses, dx, dxType, width, add, scratch);
 }
 REGISTER(osler_rmsnorm_backward)

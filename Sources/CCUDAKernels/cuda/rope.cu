@@ -41,6 +41,7 @@ KERNEL osler_rope(
     const float *c = cosine + (i64)position * half, *s = sine + (i64)position * half;
     float sign = inverse ? -1.0f : 1.0f;
     if (type == F32) rope_token((float *)x + start, c, s, heads, half, sign);
-    else rope_token((bf16 *)x + start, c, s, heads, half, sign);
+    else if (type == BF16) rope_token((bf16 *)x + start, c, s, heads, half, sign);
+    else rope_token((f16 *)x + start, c, s, heads, half, sign);
 }
 REGISTER(osler_rope)

@@ -29,16 +29,22 @@ template <class T> DEV void move_bits(const T *x, T *y, int width)
     }
 }
 
-DEV void move(const void *x, int xType, i64 from, void *y, int yType, i64 to, int width)
+template <class H>
+DEV void move_of(const void *x, int xType, i64 from, void *y, int yType, i64 to, int width)
 {
     const float *xf = (const float *)x + from * width;
-    const bf16 *xb = (const bf16 *)x + from * width;
+    const H *xh = (const H *)x + from * width;
     float *yf = (float *)y + to * width;
-    bf16 *yb = (bf16 *)y + to * width;
+    H *yh = (H *)y + to * width;
     if (xType == F32 && yType == F32) move_bits(xf, yf, width);
-    else if (xType == F32) move_row(xf, yb, width);
-    else if (yType == F32) move_row(xb, yf, width);
-    else move_bits(xb, yb, width);
+    else if (xType == F32) move_row(xf, yh, width);
+    else if (yType == F32) move_row(xh, yf, width);
+    else move_bits(xh, yh, width);
+}
+DEV void move(const void *x, int xType, i64 from, void *y, int yType, i64 to, int width)
+{
+    if ((xType | yType) & F16) move_of<f16>(x, xType, from, y, yType, to, width);
+    else move_of<bf16>(x, xType, from, y, yType, to, width);
 }
 
 KERNEL osler_gather_rows(

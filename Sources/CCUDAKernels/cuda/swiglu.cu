@@ -23,7 +23,8 @@ template <class T> DEV void swiglu_as(const T *gate, const T *up, T *y, i64 n)
 KERNEL osler_swiglu(const void *gate, const void *up, void *y, int type, i64 n)
 {
     if (type == F32) swiglu_as((const float *)gate, (const float *)up, (float *)y, n);
-    else swiglu_as((const bf16 *)gate, (const bf16 *)up, (bf16 *)y, n);
+    else if (type == BF16) swiglu_as((const bf16 *)gate, (const bf16 *)up, (bf16 *)y, n);
+    else swiglu_as((const f16 *)gate, (const f16 *)up, (f16 *)y, n);
 }
 REGISTER(osler_swiglu)
 
@@ -55,8 +56,11 @@ KERNEL osler_swiglu_backward(
         swiglu_backward_as(
             (const float *)dy, (const float *)gate, (const float *)up, (float *)dgate,
             (float *)dup, n);
-    else
+    else if (type == BF16)
         swiglu_backward_as(
             (const bf16 *)dy, (const bf16 *)gate, (const bf16 *)up, (bf16 *)dgate, (bf16 *)dup, n);
+    else
+        swiglu_backward_as(
+            (const f16 *)dy, (const f16 *)gate, (const f16 *)up, (f16 *)dgate, (f16 *)dup, n);
 }
 REGISTER(osler_swiglu_backward)

@@ -13,6 +13,10 @@ void cusim_set_eager_copies(int eager);
  * after, or not before somebody waits for them. */
 void cusim_set_eager_uploads(int eager);
 
+/* The compute capability (75) that the calling thread finds devices to have; 0: 80, or what
+ * CUDASIM_ARCHITECTURE says. */
+void cusim_set_architecture(int architecture);
+
 /* How often the calling thread waited so far, if the card does nothing before it must: for a stream,
  * an event, or a copy to memory that isn't page-locked. */
 int cusim_host_waits(void);

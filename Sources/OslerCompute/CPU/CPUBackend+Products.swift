@@ -62,7 +62,7 @@ extension Tensor {
         switch dtype {
         case .float32: OK_F32
         case .bfloat16: OK_BF16
-        case .int32, .uint8: preconditionFailure("a \(dtype) tensor in a product")
+        case .float16, .int32, .uint8: preconditionFailure("a \(dtype) tensor in a product")
         }
     }
 }

@@ -38,10 +38,14 @@ package final class CPUBackend: Backend, @unchecked Sendable {
 
     /// Defaults: all cores of the process's affinity mask (or `OSLER_THREADS`), the best instruction set (or
     /// `OSLER_ISA=portable|avx2|avx512|avx512bf16`).
-    /// - Throws: `CPUBackendError` when the CPU lacks that instruction set or there are no threads to be had.
+    /// - Throws: `CPUBackendError` when the CPU lacks that instruction set, there are no threads to
+    ///   be had, or `precision` is float16.
     package init(precision: Precision, threads: Int? = nil, isa: ISA? = nil)
         throws(CPUBackendError)
     {
+        guard precision != .float16 else {
+            throw CPUBackendError("the CPU computes in bfloat16 or float32, not in float16")
+        }
         let isa = try Self.chosen(isa)
         guard isa.isSupported else {
             let names = ISA.supported.map(\.name).joined(separator: ", ")

@@ -30,7 +30,7 @@ package struct ProfiledProduct: Hashable, Sendable {
     }
 
     package let role: Role
-    /// How the right operand is kept: f32, bf16 or nf4.
+    /// How the right operand is kept: f32, bf16, f16 or nf4.
     package let format: String
     /// `[K, N]` of the right operand as it is used; for `gradient`, where K counts tokens, `[M, N]` of the result.
     package let rows: Int
@@ -60,11 +60,16 @@ extension Product {
 }
 
 extension FrozenMatrix {
-    /// f32, bf16 or nf4.
+    /// f32, bf16, f16 or nf4.
     package var formatName: String {
         switch self {
         case .nf4: "nf4"
-        case .dense(let tensor): tensor.dtype == .bfloat16 ? "bf16" : "f32"
+        case .dense(let tensor):
+            switch tensor.dtype {
+            case .bfloat16: "bf16"
+            case .float16: "f16"
+            case .float32, .int32, .uint8: "f32"
+            }
         }
     }
 }

@@ -34,8 +34,7 @@ extension ReferenceBackend {
         }
     }
 
-    /// A matrix as it enters a product: rounded to bfloat16 in that precision, transposed on
-    /// request.
+    /// A matrix as it enters a product: rounded to the precision's type, transposed on request.
     func operand(_ matrix: FrozenMatrix, transposed: Bool) -> (
         values: [Double], rows: Int, columns: Int
     ) {
@@ -44,8 +43,8 @@ extension ReferenceBackend {
             case .dense(let tensor): load(tensor)
             case .nf4(let matrix): matrix.values().map(Double.init)
             }
-        if precision == .bfloat16 {
-            values = values.map { Double(BFloat16.rounded(Float($0))) }
+        if precision != .float32 {
+            values = values.map { Double(precision.activationType.rounded(Float($0))) }
         }
         let (rows, columns) = (matrix.rows, matrix.columns)
         if !transposed { return (values, rows, columns) }

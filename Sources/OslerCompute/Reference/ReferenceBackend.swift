@@ -1,8 +1,8 @@
 /// Every op in plain Swift, one thread, sums in double precision: slow and obviously right. Other
 /// backends are tested against it; nothing else uses it.
 ///
-/// In bfloat16 precision it rounds where the contract says so (operands of products, stored
-/// activations) and nowhere else.
+/// In bfloat16 and float16 precision it rounds where the contract says so (operands of products,
+/// stored activations) and nowhere else.
 package final class ReferenceBackend: Backend {
     package let name = "reference"
     package let precision: Precision
@@ -40,23 +40,25 @@ package final class ReferenceBackend: Backend {
         }
     }
 
-    /// float32 or bfloat16 elements as doubles, which hold them exactly.
+    /// float32, bfloat16 or float16 elements as doubles, which hold them exactly.
     func load(_ tensor: Tensor) -> [Double] {
-        switch tensor.dtype {
+        let type = tensor.dtype
+        return switch type {
         case .float32: tensor.elements(as: Float.self).map(Double.init)
-        case .bfloat16: tensor.elements(as: UInt16.self).map { Double(BFloat16.float($0)) }
+        case .bfloat16, .float16: tensor.elements(as: UInt16.self).map { Double(type.float($0)) }
         case .int32, .uint8: preconditionFailure("\(tensor.dtype) elements are no numbers here")
         }
     }
 
-    /// Rounds once to the type of `tensor` (for bfloat16 by way of float32, as every float32 kernel
+    /// Rounds once to the type of `tensor` (to 16 bits by way of float32, as every float32 kernel
     /// does).
     func store(_ values: [Double], in tensor: Tensor) {
         precondition(values.count == tensor.count, "\(values.count) values for \(tensor.shape)")
         for (i, value) in values.enumerated() {
             switch tensor.dtype {
             case .float32: tensor.elements(as: Float.self)[i] = Float(value)
-            case .bfloat16: tensor.elements(as: UInt16.self)[i] = BFloat16.bits(Float(value))
+            case .bfloat16, .float16:
+                tensor.elements(as: UInt16.self)[i] = tensor.dtype.bits(Float(value))
             case .int32, .uint8: preconditionFailure("\(tensor.dtype) elements are no numbers here")
             }
         }
