@@ -123,7 +123,7 @@ import Testing
             model.configuration, lora: try #require(model.adapter?.configuration),
             options: options, trainBatches: largestBatches(batches), evalBatches: [],
             backend: backend
-        ).training
+        ).training[0]
         let arena = try Arena(backend: backend, byteCount: planned)
         let trainer = try SFTTrainer(
             model: model, trainRows: rows, evalRows: [], options: options, arena: arena,
