@@ -72,7 +72,7 @@ struct BenchmarkResult {
             steps.map { step in
                 .object([
                     "step": .integer(step.step), "loss": .number(step.loss),
-                    "grad_norm": .number(step.gradientNorm),
+                    "grad_norm": step.gradientNorm.map(JSON.number) ?? .null,
                     "tokens": .integer(step.tokens), "seconds": .number(step.seconds),
                     "needed_gflop": .number(Double(step.needed.total) / 1e9),
                 ])

@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import OslerCompute
 internal import OslerData
 internal import OslerEvaluation
 internal import OslerFormats
