@@ -49,6 +49,17 @@ import Testing
         #expect(measured.values == expected)
     }
 
+    @Test func `what was copied from a card may be overwritten there`() throws {
+        let group = DeviceGroup([try Simulator.backend(.float32), try Simulator.backend(.float32)])
+        let source = try group.on(0) { try group.tensor([Float(1)], [1]) }
+        let copy = try group.on(1) { try group.tensor([Float(0)], [1]) }
+        group.copy(source, to: copy)
+        group.zero(source)
+        // The first card's work is done, the other one's as late as it may be.
+        #expect(try group.members[0].floats(source) == [0])
+        #expect(try group.floats(copy) == [1])
+    }
+
     @Test func `what fails on one device is thrown, wherever results are read`() throws {
         let embedded = KernelSources.embedded
         let files = embedded.files.map { file in

@@ -135,7 +135,7 @@ import Testing
         let configuration = try SFTConfiguration(Self.object("device_map", ["": 0]))
         #expect(configuration.deviceMap == .whole && configuration.withoutEffect.isEmpty)
         let error = #expect(throws: InputError.self) {
-            try SFTConfiguration(Self.object("device_map", ["model.embed_tokens": 0, "lm_head": 1]))
+            try SFTConfiguration(Self.object("device_map", ["model": 0, "lm_head": 1]))
         }
         #expect(error?.remedy?.contains("auto") == true)
     }

@@ -109,8 +109,9 @@ import Testing
             ("r1-distill-llama-8b", "8GB", 1), ("r1-distill-llama-70b", "80GB", 0),
             ("r1-distill-llama-70b", "24GB", 1), ("r1-distill-llama-70b", "24GB,24GB,24GB", 0),
         ])
-    func `a plan for cards that aren't here fits`(shape: String, memory: String, streams: Int) throws
-    {
+    func `a plan for cards that aren't here fits`(
+        shape: String, memory: String, streams: Int
+    ) throws {
         let arguments = [
             "bench", "train", "--plan-only", "--nf4", "--shape", shape, "--rows", "2048",
             "--target", "all-linear", "--gpu-memory", memory,
