@@ -193,7 +193,8 @@ extension CUDABackend {
         let type = precision.activationType
         let offset = range.lowerBound * (product.aTransposed ? 1 : a.columns) * type.byteWidth
         let call = MatrixProduct(
-            operandType: type, outputType: output.dtype, m: range.count, n: output.columns, k: product.depth,
+            operandType: type, outputType: output.dtype, m: range.count, n: output.columns,
+            k: product.depth,
             a: DeviceMatrix(
                 address: a.deviceAddress + UInt64(offset), leading: a.columns,
                 transposed: product.aTransposed),

@@ -117,7 +117,9 @@ extension Backend {
     /// A weight of a file in float16.
     ///
     /// - Throws: when a value is beyond float16's largest number.
-    func float16Weight(_ values: [Float], _ shape: [Int], file: String, name: String) throws -> Tensor {
+    func float16Weight(_ values: [Float], _ shape: [Int], file: String, name: String) throws
+        -> Tensor
+    {
         let bits = [UInt16](unsafeUninitializedCapacity: values.count) { buffer, filled in
             filled = values.count
             let output = UnsafeMutableBufferPointer(rebasing: buffer[..<filled])

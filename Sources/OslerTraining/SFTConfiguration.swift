@@ -178,7 +178,8 @@ extension SFTConfiguration {
         case (.float32, _): precision = .float32
         case (.float16, .bfloat16), (.bfloat16, .float16):
             throw reader.error(
-                "bnb_4bit_compute_dtype", "contradicts \(precision ?? .float32), by bf16, fp16 or dtype",
+                "bnb_4bit_compute_dtype",
+                "contradicts \(precision ?? .float32), by bf16, fp16 or dtype",
                 remedy: "make it the same, or leave it out")
         case (let compute?, _): precision = precision ?? compute
         }

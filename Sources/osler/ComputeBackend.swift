@@ -74,7 +74,8 @@ extension ComputeDevice: ExpressibleByArgument {
         guard precision != .float16 else {
             throw InputError(
                 "the CPU doesn't compute in float16 (fp16: true)", field: "device",
-                remedy: "use bf16: true or --dtype bfloat16, or a GPU: osler doctor says what there is"
+                remedy:
+                    "use bf16: true or --dtype bfloat16, or a GPU: osler doctor says what there is"
             )
         }
         return try CPUBackend(precision: precision ?? .bfloat16, threads: threads)

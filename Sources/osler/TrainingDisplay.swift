@@ -59,7 +59,8 @@ final class TrainingDisplay: Reporter {
         if let loss = entry["loss"]?.double, let last {
             let cells = [
                 "\(last.step)/\(totalSteps)", number("epoch").fixed(2), loss.fixed(4),
-                entry["grad_norm"]?.double?.fixed(4) ?? "skipped", number("learning_rate").scientific, speed,
+                entry["grad_norm"]?.double?.fixed(4) ?? "skipped",
+                number("learning_rate").scientific, speed,
                 last.residentBytes.mebibytes, last.secondsLeft.clock,
             ]
             console.write(
