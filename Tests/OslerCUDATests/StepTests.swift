@@ -68,7 +68,9 @@ import Testing
         func losses(_ backend: any Backend) throws -> [Double] {
             var losses: [Double] = []
             let trainer = try trainer(backend, accumulation: 4) {
-                if case .step(let report) = $0 { losses += [report.loss, report.gradientNorm ?? .nan] }
+                if case .step(let report) = $0 {
+                    losses += [report.loss, report.gradientNorm ?? .nan]
+                }
             }
             _ = try trainer.train()
             return losses
