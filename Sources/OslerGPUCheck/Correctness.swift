@@ -7,7 +7,7 @@ struct Correctness: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Every operation on the card against the plain reference.",
         discussion: """
-            The conformance suite in float32 and bfloat16, gradients against difference quotients, the bits of a \
+            The conformance suite in float32, bfloat16 and float16, gradients against difference quotients, the bits of a \
             product's row in batches of other sizes, and bits that repeat. Stops at the first group with something \
             wrong, with exit code 1.
             """)
@@ -20,7 +20,7 @@ struct Correctness: ParsableCommand {
     }
 
     func run() throws {
-        for precision in [Precision.float32, .bfloat16] {
+        for precision in [Precision.float32, .bfloat16, .float16] {
             let backend = try card.backend(precision)
             if precision == .float32 { show(backend.card.name) }
             for op in ConformanceOp.allCases {

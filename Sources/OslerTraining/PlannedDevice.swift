@@ -23,6 +23,8 @@ package struct PlannedDevice {
 
     /// The binary, the tokenizer and the tokenized rows, roughly: measured on SmolLM2 runs.
     package static let program = MemoryPlan.Item(name: "program", bytes: 60 << 20)
+    /// The binary alone.
+    package static let programWithoutText = MemoryPlan.Item(name: "program", bytes: 20 << 20)
     /// On a card that is here: what the driver took is no more among the free bytes.
     package static let nothing = MemoryPlan.Item(name: "driver and context", bytes: 0)
 }

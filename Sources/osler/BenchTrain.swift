@@ -230,7 +230,7 @@ struct BenchTrain: ParsableCommand {
     private func planned(_ map: DeviceMap) -> PlannedRun {
         PlannedRun(
             model: configuration, precision: dtype.precision, sequences: [sequences],
-            limit: limit, map: map)
+            limit: limit, map: map, readsText: false)
     }
 
     private func memoryPlan(on devices: [PlannedDevice]) throws -> MemoryPlan {

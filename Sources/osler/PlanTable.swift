@@ -148,6 +148,6 @@ extension CPUBackend {
                 sequences: $0, heads: model.heads, keyHeads: model.keyValueHeads,
                 width: model.headWidth, training: true)
         }
-        return (attention.max() ?? 0) + productScratchBound
+        return (attention.max() ?? 0) + productScratchBound(width: model.hiddenSize)
     }
 }

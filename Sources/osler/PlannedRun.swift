@@ -13,6 +13,8 @@ struct PlannedRun {
     /// Bytes that are allowed at most, on each device.
     let limit: Int?
     let map: DeviceMap
+    /// Whether there are a tokenizer and rows in memory.
+    var readsText = true
 
     /// The devices of a backend.
     func devices(of backend: any Backend) -> [PlannedDevice] {
@@ -25,7 +27,8 @@ struct PlannedRun {
     private func device(_ backend: any Backend, free: Int?) -> PlannedDevice {
         let scratch = backend.scratchBytes(model, sequences: sequences)
         let isCard = !backend.cards.isEmpty
-        let overhead = isCard ? PlannedDevice.nothing : PlannedDevice.program
+        let program = readsText ? PlannedDevice.program : PlannedDevice.programWithoutText
+        let overhead = isCard ? PlannedDevice.nothing : program
         guard isCard, map == .auto else {
             return PlannedDevice(
                 backend, scratch: scratch,

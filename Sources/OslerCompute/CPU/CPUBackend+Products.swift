@@ -127,7 +127,11 @@ extension ok_product {
 }
 
 extension CPUBackend {
-    /// The most scratch that `multiply` takes: 8 MiB of packed rows (`PACKED_BYTES` in gemm.c), and the panels and sums
-    /// of each thread.
-    package var productScratchBound: Int { (9 << 20) + pool.threads * (2 << 20) }
+    /// The most scratch that `multiply` takes: 8 MiB of packed rows, panels and sums of each thread, and the sums that
+    /// wait between slabs of a long k (`PACKED_BYTES`, `SLAB_ROWS`, `SLAB_SUMS_BYTES` in gemm.c).
+    ///
+    /// - Parameter width: columns of products with a long k: the model's.
+    package func productScratchBound(width: Int) -> Int {
+        (9 << 20) + pool.threads * (2 << 20) + min(16 << 20, 4 * 1056 * width)
+    }
 }
