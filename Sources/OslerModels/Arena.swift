@@ -44,6 +44,14 @@ package final class Arena {
 
     package var capacity: Int { storage.byteCount }
 
+    /// Writes to all of it once, so that the system gives it now: a run that has begun can't run out of it at its largest
+    /// batch, and no step pays for what was never touched. A card gives memory when it is asked for.
+    package func touch() {
+        guard backend.usesHostMemory else { return }
+        backend.zero(Tensor(storage: storage, dtype: .uint8, shape: [capacity]))
+        for other in others { other.touch() }
+    }
+
     /// The next tensor, aligned to 64 bytes, uninitialised.
     package func tensor(_ dtype: DType, _ shape: [Int]) -> Tensor {
         let tensor = Tensor(storage: storage, byteOffset: used, dtype: dtype, shape: shape)

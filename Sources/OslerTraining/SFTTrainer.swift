@@ -68,6 +68,7 @@ package final class SFTTrainer {
     /// - Returns: the summary: `train_runtime`, `train_loss`, ... as the Trainer gives it; nil when stopped early.
     package func train(shouldStop: () -> Bool = { false }) throws -> JSON.Object? {
         let firstStep = state.step
+        arena.touch()
         let start = monotonicSeconds()
         try report(
             .started(
