@@ -65,7 +65,6 @@ typedef struct plan {
     bool one_run;
     /* Sums of all tiles, those of a column panel together, where this is not the call's only slab. */
     float *sums;
-    size_t tile_values;
 } plan;
 
 typedef struct {
@@ -269,22 +268,24 @@ static void fetch(const ahead *next, size_t tile, size_t count) {
     }
 }
 
+static void fetch_tile(
+    const void *data, ok_type type, size_t ld, size_t row, size_t column, int rows, int columns
+) {
+    const size_t width = ok_type_bytes(type);
+    for (int i = 0; i < rows; i++) {
+        const char *from = (const char *)data + ((row + (size_t)i) * ld + column) * width;
+        for (size_t line = 0; line < (size_t)columns * width; line += 64)
+            __builtin_prefetch(from + line, 0, 3);
+    }
+}
+
 /* Asks for the lines that a tile's end will read and write where it waits for them: its rows lie too far apart, too. */
 static void fetch_output(const ok_output *output, size_t row, size_t column, int rows, int columns) {
     if (!output->addend) return;
-    const size_t width = ok_type_bytes(output->type);
-    const size_t bytes = (size_t)columns * width;
-    for (int i = 0; i < rows; i++) {
-        const size_t at = (row + (size_t)i) * output->ld + column;
-        const char *to = (const char *)output->data + at * width;
-        for (size_t line = 0; line < bytes; line += 64) __builtin_prefetch(to + line, 1, 3);
-        if (output->addend == output->data) continue;
-        const size_t addend_width = ok_type_bytes(output->addend_type);
-        const char *from = (const char *)output->addend
-            + ((row + (size_t)i) * output->addend_ld + column) * addend_width;
-        for (size_t line = 0; line < (size_t)columns * addend_width; line += 64)
-            __builtin_prefetch(from + line, 0, 3);
-    }
+    fetch_tile(output->data, output->type, output->ld, row, column, rows, columns);
+    if (output->addend == output->data) return;
+    fetch_tile(
+        output->addend, output->addend_type, output->addend_ld, row, column, rows, columns);
 }
 
 // MARK: Tasks
@@ -370,10 +371,11 @@ typedef struct {
     size_t column;
 } kept_sums;
 
-static kept_sums kept_for(const plan *plan, const part *part, float *own, size_t nr) {
+static kept_sums kept_for(const ok_tile *tile, const plan *plan, const part *part, float *own) {
     if (!plan->sums) return (kept_sums){own, part->row_panels};
-    const size_t tile = part->column / nr * plan->row_panels + part->row_panel;
-    return (kept_sums){plan->sums + tile * plan->tile_values, plan->row_panels};
+    const size_t mr = (size_t)tile->mr, nr = (size_t)tile->nr;
+    const size_t before = part->column / nr * plan->row_panels + part->row_panel;
+    return (kept_sums){plan->sums + before * mr * nr, plan->row_panels};
 }
 
 /* What this thread will likely read after the run before `at`: the next run, or the task that it will be handed. */
@@ -399,7 +401,7 @@ static void multiply_task(void *context, size_t item, int thread) {
     segment segments[MAXIMUM_SEGMENTS];
     cursor at = plan->from, rest = plan->end;
     const bool finishes = at_end(plan->call, (cursor){plan->call->count, 0}, &rest);
-    const kept_sums kept = kept_for(plan, &part, own.sums, nr);
+    const kept_sums kept = kept_for(tile, plan, &part, own.sums);
     bool started = at.product > 0 || at.k > 0, last;
     do {
         const int count = take_run(job, plan, part.panels, &at, segments, &own);
@@ -433,13 +435,18 @@ static void multiply_task(void *context, size_t item, int thread) {
 
 // MARK: Planning
 
+/* A product's left operand, with all values of k. */
+static operand whole(const ok_call *call, int product) {
+    const ok_product *one = &call->products[product];
+    return (operand){.matrix = &one->a, .m = call->m, .k = one->k, .end = one->k};
+}
+
 /* The values of a product's k that a plan sums. */
 static operand range_of(const plan *plan, int product) {
-    const ok_product *one = &plan->call->products[product];
-    operand range = {.matrix = &one->a, .m = plan->call->m, .k = one->k, .end = one->k};
+    operand range = whole(plan->call, product);
     if (product < plan->from.product || product > plan->end.product) range.first = range.end = 0;
-    if (product == plan->from.product) range.first = least(plan->from.k, one->k);
-    if (product == plan->end.product) range.end = least(plan->end.k, one->k);
+    if (product == plan->from.product) range.first = least(plan->from.k, range.k);
+    if (product == plan->end.product) range.end = least(plan->end.k, range.k);
     return range;
 }
 
@@ -486,18 +493,17 @@ static void plan_groups(const ok_tile *tile, plan *plan, double wanted) {
 
 /* The rows that are packed and multiplied at a time, as even as can be, and the values of k in a slab. */
 static size_t plan_rows(job *job, const ok_call *calls, int count, size_t rows) {
-    size_t k = 0, columns = 0;
-    for (int c = 0; c < count; c++) {
-        columns = most(columns, calls[c].n);
-        for (int p = 0; p < calls[c].count; p++) k += calls[c].products[p].k;
-    }
     const size_t mr = (size_t)job->tile->mr, width = (size_t)job->tile->element_bytes;
-    const size_t row_bytes = most(k * width, 1);
+    size_t row_bytes = 1;
+    job->operand_count = 0;
+    for (int c = 0; c < count; c++)
+        for (int p = 0; p < calls[c].count; p++) operand_index(job, whole(&calls[c], p));
+    for (int i = 0; i < job->operand_count; i++) row_bytes += job->operands[i].k * width;
     size_t most_rows = most(PACKED_BYTES / row_bytes, LEAST_ROWS);
     job->slab = SIZE_MAX;
-    /* Operands that several calls have are counted more than once: there are slabs for one call only. */
+    /* For one call only: slabs of several would end at different places. */
     if (count == 1 && rows * row_bytes > PACKED_BYTES) {
-        const size_t waiting = most(SLAB_SUMS_BYTES / (4 * columns) / mr * mr, LEAST_ROWS);
+        const size_t waiting = most(SLAB_SUMS_BYTES / (4 * calls->n) / mr * mr, LEAST_ROWS);
         const size_t slab_rows = least(SLAB_ROWS, waiting);
         const size_t even = ceiling(rows, ceiling(rows, slab_rows));
         if (even * row_bytes > PACKED_BYTES && (even > most_rows || most_rows * row_bytes > 2 * PACKED_BYTES)) {
@@ -522,7 +528,6 @@ static void plan_calls(job *job, const ok_call *calls, int count, cursor from, c
         plan->rows = least(step, call->m - job->row);
         plan->row_panels = ceiling(plan->rows, (size_t)job->tile->mr);
         plan->column_panels = ceiling(call->n, (size_t)job->tile->nr);
-        plan->tile_values = (size_t)(job->tile->mr * job->tile->nr);
         for (int p = 0; p < call->count; p++)
             plan->operands[p] = operand_index(job, range_of(plan, p));
         total += flops(call, plan->rows);
