@@ -22,12 +22,7 @@ struct AttentionTime: ParsableCommand {
     func run() throws {
         let backend = try card.backend(.bfloat16)
         var weights = try RandomWeights(backend: backend, isQuantized: false, seed: 5)
-        func random(_ heads: Int) throws -> Tensor {
-            guard case .dense(let tensor) = try weights.weight("x", [tokens, heads, width]) else {
-                preconditionFailure("a quantized activation")
-            }
-            return tensor
-        }
+        func random(_ heads: Int) throws -> Tensor { try weights.dense([tokens, heads, width]) }
         let (q, k, v) = (try random(heads), try random(keyHeads), try random(keyHeads))
         let outputGradient = try random(heads)
         let output = try backend.tensor(.bfloat16, q.shape)

@@ -17,8 +17,8 @@ struct HeadTime: ParsableCommand {
     func run() throws {
         let backend = try card.backend(.bfloat16)
         var weights = try RandomWeights(backend: backend, isQuantized: false, seed: 3)
-        guard case .dense(let hidden) = try weights.weight("hidden", [rows, width]) else { return }
-        let head = try weights.weight("lm_head.weight", [vocabulary, width])
+        let hidden = try weights.dense([rows, width])
+        let head = FrozenMatrix.dense(try weights.dense([vocabulary, width]))
         let targets = try backend.tensor(
             (0..<rows).map { Int32($0 * 7919 % vocabulary) }, [rows])
         let perRow = try (0..<3).map { _ in try backend.tensor(.float32, [rows]) }

@@ -32,7 +32,8 @@ package struct RandomWeights {
         if name == "model.embed_tokens.weight", let tokens {
             return .dense(try rows(tokens, of: shape))
         }
-        return Self.isNF4(name, isQuantized) ? .nf4(try nf4(shape)) : .dense(try dense(shape))
+        let isNF4 = isQuantized && name.hasPrefix("model.layers.")
+        return isNF4 ? .nf4(try nf4(shape)) : .dense(try dense(shape))
     }
 
     /// A table whose other rows are never touched, and take no memory on a host.
@@ -45,23 +46,6 @@ package struct RandomWeights {
         let table = Tensor(storage: storage, dtype: .bfloat16, shape: shape)
         for token in tokens.sorted() { try fillBellShaped(table.rows(Int(token)..<Int(token) + 1)) }
         return table
-    }
-
-    /// Bytes that all weights of a model take.
-    package static func byteCount(
-        _ configuration: ModelConfiguration, isQuantized: Bool
-    ) throws -> Int {
-        try configuration.weights().reduce(0) { sum, weight in
-            let count = weight.shape.reduce(1, *)
-            if weight.shape.count == 1 { return sum + count * 4 }
-            guard isNF4(weight.name, isQuantized) else { return sum + count * 2 }
-            let blocks = Self.blocks(count, blockSize)
-            return sum + (count + 1) / 2 + blocks + Self.blocks(blocks, nestedBlockSize) * 4
-        }
-    }
-
-    private static func isNF4(_ name: String, _ isQuantized: Bool) -> Bool {
-        isQuantized && name.hasPrefix("model.layers.")
     }
 
     private static func blocks(_ count: Int, _ size: Int) -> Int { (count + size - 1) / size }
@@ -84,7 +68,8 @@ package struct RandomWeights {
             absmax: scales, nested: nested)
     }
 
-    private mutating func dense(_ shape: [Int]) throws -> Tensor {
+    /// A matrix in bfloat16, or anything of another shape.
+    package mutating func dense(_ shape: [Int]) throws -> Tensor {
         let tensor = try backend.tensor(.bfloat16, shape)
         try fillBellShaped(tensor)
         return tensor

@@ -41,9 +41,7 @@ struct BenchQuantize: ParsableCommand {
     func run() throws {
         let backend = try CPUBackend(precision: .bfloat16, threads: threads)
         var weights = try RandomWeights(backend: backend, isQuantized: false, seed: 1)
-        guard case .dense(let values) = try weights.weight("matrix", [rows, columns]) else {
-            return
-        }
+        let values = try weights.dense([rows, columns])
         var (best, bytes) = (Double.infinity, 0)
         var bandwidth = backend.measureReadBandwidth()
         for _ in 0..<repeats {

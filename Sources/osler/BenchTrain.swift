@@ -166,7 +166,7 @@ struct BenchTrain: ParsableCommand {
             case .step(let report):
                 result.steps.append(report)
                 console.write(report.line(of: steps))
-                // Its pace is left out too: memory is touched for the first time.
+                // Left out as its pace is.
                 if report.step == 1, steps > 1 { profiler?.restart() }
             default: break
             }

@@ -32,8 +32,11 @@ import Testing
         for shape in ModelShape.allCases {
             var configuration = shape.configuration
             (configuration.layers, configuration.vocabularySize) = (1, 100)
-            let planned = try RandomWeights.byteCount(configuration, isQuantized: isQuantized)
             let backend = PlanningBackend(precision: precision)
+            let planned = try CausalLM.shapeOnly(
+                configuration, backend: backend,
+                quantization: isQuantized ? .nf4(doubleQuantized: true) : .none, dense: .bfloat16
+            ).weightBytes
             let model = try CausalLM.random(
                 configuration, backend: backend, isQuantized: isQuantized, positions: 8)
             #expect(model.weightBytes == planned, "\(shape)")

@@ -64,26 +64,25 @@ DEV float to_f(f16 h)
     return f;
 }
 /* Two values side by side, `lo` in the lower half. */
-DEV u32 pack(bf16 h, float lo, float hi)
-{
 #if AMPERE
+DEV u32 pack(bf16, float lo, float hi)
+{
     u32 r;
     asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(hi), "f"(lo));
     return r;
-#else
-    return round_to(h, lo).x | (u32)round_to(h, hi).x << 16;
-#endif
 }
-DEV u32 pack(f16 h, float lo, float hi)
+DEV u32 pack(f16, float lo, float hi)
 {
-#if AMPERE
     u32 r;
     asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(hi), "f"(lo));
     return r;
-#else
-    return round_to(h, lo).x | (u32)round_to(h, hi).x << 16;
-#endif
 }
+#else
+template <class H> DEV u32 pack(H h, float lo, float hi)
+{
+    return round_to(h, lo).x | (u32)round_to(h, hi).x << 16;
+}
+#endif
 
 DEV u32 shared_address(const void *p)
 {
