@@ -32,13 +32,11 @@ package struct TokenBatch: Sendable, Equatable {
 /// What the loss head saw, row by row (only rows with a target, in order).
 package struct LossRows: Sendable {
     /// log p(target)
-    package var logProbabilities: [Float] = []
+    package let logProbabilities: [Float]
     /// In nats.
-    package var entropies: [Float] = []
+    package let entropies: [Float]
     /// 1 where the target is the first largest logit.
-    package var isTop: [Float] = []
-
-    package init() {}
+    package let isTop: [Float]
 
     /// - Parameter results: `[3, N]`: all log probabilities, all entropies, and so on.
     init(results: ArraySlice<Float>) {
