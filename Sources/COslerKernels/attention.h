@@ -11,20 +11,22 @@
 /* Sequences of this many queries at most take the path that streams keys and values once. */
 #define ATTENTION_FEW_QUERIES 4
 
-/* Rows of queries (float32 [rows, width], dense) that share a key head, over one chunk of keys. Row r sees keys below
- * visible[r]; `scores` is scratch [rows, last - first rounded up to 16]; results are maximum, sum [rows] in units of
- * log2, and output [rows, width] = sum of exp2(score - maximum) * value. */
+/* Rows of queries over one chunk of keys: `rows` of them share each of `heads` key heads, which lie side by side. Row r of
+ * a head sees keys below visible[r]. `query` is float32 [heads, rows, width]; `scores` is scratch [heads * rows, last -
+ * first rounded up to 16], `sums` too [heads * rows, width rounded up to 64]. A head's results, which are `results_ld`
+ * apart, are maximum, sum [rows] in units of log2, and output [rows, width] = sum of exp2(score - maximum) * value. */
 typedef struct ok_few_queries {
     const float *query;
     const void *key, *value;
     ok_type type;
     size_t ld;
-    int rows, width;
+    int heads, rows, width;
     int64_t first, last;
     const int64_t *visible;
     float scale2;
-    float *scores;
+    float *scores, *sums;
     float *maximum, *sum, *output;
+    size_t results_ld;
 } ok_few_queries;
 
 /* The part of attention that is not a product. Tiles have `nr` columns, a multiple of 8, densely. Scores are in units
@@ -55,6 +57,8 @@ const ok_attention_ops *ok_attention_ops_get(ok_isa isa);
 extern const ok_attention_ops ok_attention_portable;
 #if defined(__x86_64__)
 extern const ok_attention_ops ok_attention_avx2, ok_attention_avx512;
+/* Of bfloat16 keys and values. */
+void ok_few_queries_avx512bf16(const ok_few_queries *work);
 #endif
 
 /* Memory cut from one block; with base 0 it only counts. */

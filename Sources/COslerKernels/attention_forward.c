@@ -35,7 +35,7 @@ typedef struct {
     float *output, *maximum, *sum, *factor, *scores;
     void *probabilities;
     /* For few queries. */
-    float *few_query, *few_scores;
+    float *few_query, *few_scores, *few_sums;
     int64_t *visible;
 } thread_scratch;
 
@@ -43,7 +43,8 @@ typedef struct {
     ok_attention a;
     const ok_tile *tile;
     const ok_attention_ops *ops;
-    int threads, group, key_block, queries, few_rows;
+    void (*few_queries)(const ok_few_queries *work);
+    int threads, group, key_block, queries, few_rows, few_heads;
     size_t ld, key_ld;
     size_t key_panel, value_panel, key_bytes, value_bytes, query_panel;
     int64_t *first_block, *first_chunk;
@@ -56,6 +57,14 @@ typedef struct {
     thread_scratch *scratch;
     size_t bytes;
 } forward;
+
+/* Key heads that an item of the path for few queries takes: all, whose rows lie side by side, while there is enough for
+ * every thread. */
+static int heads_an_item(int64_t chunks, int key_heads, int threads) {
+    int64_t groups = chunks == 0 ? 1 : attention_ceil(2 * threads, chunks);
+    if (groups > key_heads) groups = key_heads;
+    return (int)attention_ceil(key_heads, groups);
+}
 
 static bool is_few(const ok_sequence *s) { return s->query_count <= ATTENTION_FEW_QUERIES; }
 
@@ -72,11 +81,19 @@ static void take_scratch(forward *f, attention_arena *arena, thread_scratch *s, 
     t.scores = attention_take(arena, (size_t)f->key_block * nr * 4);
     t.probabilities = attention_tile_is_panel(tile)
         ? t.scores : attention_take(arena, ok_panel_bytes(tile, tile->nr, f->key_block));
-    const size_t rows = (size_t)f->few_rows;
+    const size_t rows = (size_t)(f->few_heads * f->few_rows);
     t.few_query = attention_take(arena, rows * width * 4);
     t.few_scores = attention_take(arena, rows * CHUNK * 4);
+    t.few_sums = attention_take(arena, rows * (size_t)attention_ceil(f->a.width, 64) * 64 * 4);
     t.visible = attention_take(arena, rows * sizeof(int64_t));
     if (writes) *s = t;
+}
+
+static void (*few_queries_of(const forward *f))(const ok_few_queries *) {
+#if defined(__x86_64__)
+    if (f->a.type == OK_BF16 && f->tile->isa >= OK_ISA_AVX512BF16) return ok_few_queries_avx512bf16;
+#endif
+    return f->ops->few_queries;
 }
 
 /* Sizes, and where everything lies in the workspace (NULL: sizes only). */
@@ -84,6 +101,7 @@ static forward plan(
     const ok_attention *a, const ok_tile *tile, int threads, void *workspace
 ) {
     forward f = {.a = *a, .tile = tile, .ops = ok_attention_ops_get(tile->isa), .threads = threads};
+    f.few_queries = few_queries_of(&f);
     const size_t width = (size_t)a->width;
     f.group = a->heads / a->key_heads;
     f.key_block = KEY_BLOCK / tile->mr * tile->mr;
@@ -112,6 +130,7 @@ static forward plan(
     }
     chunk_items = (size_t)((f.blocks + f.chunks) * a->key_heads);
     f.pack_count = chunk_items;
+    f.few_heads = heads_an_item(f.chunks, a->key_heads, threads);
     f.partial_ld = (width + 2) * (size_t)f.few_rows;
 
     attention_arena arena = {(uintptr_t)workspace};
@@ -143,10 +162,11 @@ static void list_items(forward *f) {
         else f->first_block[s] = block;
         *(few ? &chunk : &block) += pieces;
         for (int64_t piece = 0; piece < pieces; piece++)
-            for (int head = 0; head < a->key_heads; head++)
+            for (int head = 0; head < a->key_heads; head += few ? f->few_heads : 1)
                 f->packs[packs++] = (work_item){(int32_t)s, head, (int32_t)piece, few};
         most = attention_max(most, few ? 1 : attention_ceil(q->query_count, f->queries));
     }
+    f->pack_count = packs;
     for (int64_t rest = most; rest > 0; rest--)
         for (size_t s = 0; s < a->sequence_count; s++) {
             const ok_sequence *q = &a->sequences[s];
@@ -164,31 +184,34 @@ static float *partial_at(const forward *f, const work_item *item, int64_t chunk)
     return f->partial + (size_t)at * f->partial_ld;
 }
 
-/* One chunk of keys against the few queries of a sequence; rows are (query, head of the group). */
+/* One chunk of some heads' keys against the few queries of a sequence; rows are (query, head of the group). */
 static void few_chunk(const forward *f, const work_item *item, thread_scratch *scratch) {
     const ok_attention *a = &f->a;
     const ok_sequence *q = &a->sequences[item->sequence];
     const int width = a->width, rows = (int)q->query_count * f->group;
+    const int heads = (int)attention_min(f->few_heads, a->key_heads - item->head);
     const int64_t first = (int64_t)item->block * CHUNK;
     const int64_t last = attention_min(first + CHUNK, q->key_count);
-    for (int row = 0; row < rows; row++) {
-        const int64_t i = row / f->group;
-        const size_t from = (size_t)(q->query_offset + i) * f->ld
-            + (size_t)(item->head * f->group + row % f->group) * (size_t)width;
-        for (int c = 0; c < width; c++)
-            scratch->few_query[row * width + c] = ok_load(a->query, a->type, from + (size_t)c);
-        scratch->visible[row] = attention_min(q->key_count - q->query_count + i + 1, last);
-    }
+    float *query = scratch->few_query;
+    for (int head = item->head; head < item->head + heads; head++)
+        for (int row = 0; row < rows; row++, query += width) {
+            const size_t from = (size_t)(q->query_offset + row / f->group) * f->ld
+                + (size_t)(head * f->group + row % f->group) * (size_t)width;
+            for (int c = 0; c < width; c++) query[c] = ok_load(a->query, a->type, from + (size_t)c);
+        }
+    for (int row = 0; row < rows; row++)
+        scratch->visible[row] =
+            attention_min(q->key_count - q->query_count + row / f->group + 1, last);
     const size_t at =
         (size_t)q->key_offset * f->key_ld + (size_t)item->head * (size_t)width;
     float *partial = partial_at(f, item, item->block);
     const ok_few_queries work = {
         scratch->few_query, attention_at(a->key, a->type, at), attention_at(a->value, a->type, at),
-        a->type, f->key_ld, rows, width, first, last, scratch->visible,
+        a->type, f->key_ld, heads, rows, width, first, last, scratch->visible,
         a->scale * ATTENTION_LOG2E, scratch->few_scores,
-        partial, partial + f->few_rows, partial + 2 * f->few_rows,
+        scratch->few_sums, partial, partial + f->few_rows, partial + 2 * f->few_rows, f->partial_ld,
     };
-    f->ops->few_queries(&work);
+    f->few_queries(&work);
 }
 
 /* Chunks to one output, in their order. */

@@ -1,41 +1,12 @@
 /* The element-wise kernels of attention, in vectors of LANES float32; included once per instruction set by files that
- * define LANES and OPS (the name of the table).
- *
- * exp2 is a polynomial of degree 6 over [-1/2, 1/2] (relative error 2e-9 before rounding; degree 5 gives 9e-8, which
- * shows in float32) and an addition to the exponent. Below 2^-125 it is 0, so no denormal slows a product down. */
-#include "attention.h"
+ * define LANES and OPS (the name of the table). */
+#include "attention_vectors.h"
 
-/* Every function that takes vectors is inlined. */
-#pragma clang diagnostic ignored "-Wpsabi"
-
-typedef float vec __attribute__((ext_vector_type(LANES)));
-typedef int32_t ivec __attribute__((ext_vector_type(LANES)));
-typedef float loose_vec __attribute__((ext_vector_type(LANES), aligned(4)));
 typedef float vec8 __attribute__((ext_vector_type(8)));
 typedef float loose_vec8 __attribute__((ext_vector_type(8), aligned(4)));
 typedef uint32_t uvec8 __attribute__((ext_vector_type(8)));
 typedef uint16_t hvec8 __attribute__((ext_vector_type(8)));
 typedef uint16_t loose_hvec8 __attribute__((ext_vector_type(8), aligned(2)));
-
-#define INLINE static inline __attribute__((always_inline))
-
-INLINE vec load(const float *p) { return *(const loose_vec *)p; }
-INLINE void store(float *p, vec x) { *(loose_vec *)p = x; }
-
-INLINE vec power_of_two(vec x) {
-    vec bounded = x < -125.0f ? (vec)(-125.0f) : x;
-    /* Adding 1.5 * 2^23 rounds to an integer, which then stands in the low bits. */
-    vec shifted = bounded + 12582912.0f;
-    vec f = bounded - (shifted - 12582912.0f);
-    vec y = f * 0x1.41fbbcp-13f + 0x1.5f3e54p-10f;
-    y = y * f + 0x1.3b2d4cp-7f;
-    y = y * f + 0x1.c6aee8p-5f;
-    y = y * f + 0x1.ebfbdcp-3f;
-    y = y * f + 0x1.62e430p-1f;
-    y = y * f + 1.0f;
-    ivec bits = __builtin_bit_cast(ivec, y) + (__builtin_bit_cast(ivec, shifted) << 23);
-    return x < -125.0f ? (vec)0.0f : __builtin_bit_cast(vec, bits);
-}
 
 INLINE vec8 load8(const void *data, ok_type type, size_t index) {
     if (type == OK_F32) return *(const loose_vec8 *)((const float *)data + index);
@@ -79,8 +50,6 @@ INLINE void transpose8(vec8 r[8]) {
 INLINE float sum8(vec8 x) {
     return ((x[0] + x[4]) + (x[2] + x[6])) + ((x[1] + x[5]) + (x[3] + x[7]));
 }
-
-INLINE vec larger(vec a, vec b) { return a > b ? a : b; }
 
 static bool softmax(
     float *scores, int keys, int nr, float scale2, float *maximum, float *sum, float *factor
@@ -262,9 +231,11 @@ INLINE void add_eight_values(
 static void few_softmax(
     float *scores, int64_t count, int64_t visible, ok_type type, float *maximum, float *sum
 ) {
-    float top = -INFINITY;
+    vec tops = -INFINITY;
     for (int64_t i = visible < 0 ? 0 : visible; i < count; i++) scores[i] = -INFINITY;
-    for (int64_t i = 0; i < count; i++) top = scores[i] > top ? scores[i] : top;
+    for (int64_t i = 0; i < count; i += LANES) tops = larger(load(scores + i), tops);
+    float top = tops[0];
+    for (int lane = 1; lane < LANES; lane++) top = tops[lane] > top ? tops[lane] : top;
     *maximum = top;
     /* A chunk that this row does not see: all probabilities become 0. */
     if (top == -INFINITY) top = 0;
@@ -324,8 +295,18 @@ INLINE void few_queries_as(const ok_few_queries *work, const ok_type type) {
 }
 
 static void few_queries(const ok_few_queries *work) {
-    if (work->type == OK_BF16) few_queries_as(work, OK_BF16);
-    else few_queries_as(work, OK_F32);
+    ok_few_queries one = *work;
+    const size_t head_bytes = (size_t)work->width * ok_type_bytes(work->type);
+    for (int head = 0; head < work->heads; head++) {
+        if (work->type == OK_BF16) few_queries_as(&one, OK_BF16);
+        else few_queries_as(&one, OK_F32);
+        one.query += work->rows * work->width;
+        one.key = (const char *)one.key + head_bytes;
+        one.value = (const char *)one.value + head_bytes;
+        one.maximum += work->results_ld;
+        one.sum += work->results_ld;
+        one.output += work->results_ld;
+    }
 }
 
 const ok_attention_ops OPS = {

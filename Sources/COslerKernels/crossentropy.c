@@ -56,3 +56,14 @@ void ok_cross_entropy_rows(ok_isa isa, ok_pool *pool, const ok_cross_entropy *jo
     (void)isa;
     ok_parallel(pool, rows, run_row, &task);
 }
+
+double ok_exponentials(
+    ok_isa isa, const float *x, size_t count, float top, float scale, float *out)
+{
+#if defined(__x86_64__)
+    if (isa >= OK_ISA_AVX512) return exponential_sum_avx512(x, count, top, scale, out);
+    if (isa >= OK_ISA_AVX2) return exponential_sum_avx2(x, count, top, scale, out);
+#endif
+    (void)isa;
+    return exponential_sum_portable(x, count, top, scale, out);
+}

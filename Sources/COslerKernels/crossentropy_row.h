@@ -1,4 +1,4 @@
-/* One row of the loss; included once an instruction set by crossentropy.c. */
+/* One row of the loss, and of exponentials; included once an instruction set by crossentropy.c. */
 #include "vectors.h"
 
 OK_INLINE float K(largest)(const float *x, size_t n)
@@ -58,4 +58,26 @@ static void K(cross_entropy_row)(const ok_cross_entropy *job, size_t row)
         K(store)(K(load)(x, false, i, 16) * factor, x, false, i, 16);
     for (; i < n; i++) x[i] *= factor;
     x[target] -= weight;
+}
+
+typedef double K(f64x16) __attribute__((ext_vector_type(16)));
+
+static double K(exponential_sum)(const float *x, size_t n, float top, float scale, float *out)
+{
+    K(f64x16) sums = 0;
+    for (size_t i = 0; i < n; i += 16) {
+        const size_t k = n - i < 16 ? n - i : 16;
+        f32x16 d = (K(load)(x, false, i, k) - top) * scale;
+        f32x16 e = K(exp)(d < -87.0f ? (f32x16)-87.0f : d);
+        if (out) K(store)(e, out, false, i, k);
+        if (k < 16) {
+            float tail[16] = {0};
+            memcpy(tail, &e, k * sizeof(float));
+            memcpy(&e, tail, sizeof e);
+        }
+        sums += __builtin_convertvector(e, K(f64x16));
+    }
+    double sum = 0;
+    for (int lane = 0; lane < 16; lane++) sum += sums[lane];
+    return sum;
 }

@@ -28,6 +28,7 @@
 #pragma clang attribute push( \
     __attribute__((target("avx2,fma,avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,evex512"))), \
     apply_to = function)
+#include "sums_avx512.h"
 
 static size_t x_bytes(size_t k) { return (k + 63) / 64 * 128; }
 
@@ -76,24 +77,25 @@ static void pack(const void *x, ok_type type, const ok_few_dots *work, void *out
     }
 }
 
-/* Lanes of four sums to four values, each lane in its place of the same tree. */
-INLINED __m128 totals(const __m512 *s) {
-    const __m512 ab = _mm512_add_ps(_mm512_unpacklo_ps(s[0], s[1]), _mm512_unpackhi_ps(s[0], s[1]));
-    const __m512 cd = _mm512_add_ps(_mm512_unpacklo_ps(s[2], s[3]), _mm512_unpackhi_ps(s[2], s[3]));
-    const __m512 all = _mm512_add_ps(
-        _mm512_shuffle_ps(ab, cd, 0x44), _mm512_shuffle_ps(ab, cd, 0xee));
-    const __m256 half = _mm256_add_ps(
-        _mm512_castps512_ps256(all), _mm512_extractf32x8_ps(all, 1));
-    return _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
-}
-
 INLINED __m512 dot(__m512 sum, __m512i x, __m512i w) {
     return _mm512_dpbf16_ps(sum, (__m512bh)x, (__m512bh)w);
 }
 
 INLINED void put(const ok_few_dots *work, size_t j, int row, int there, const __m512 *sums) {
     const __mmask8 mask = (__mmask8)((1u << there) - 1);
-    _mm_mask_storeu_ps(work->sums + (size_t)row * work->sums_ld + j, mask, totals(sums));
+    _mm_mask_storeu_ps(work->sums + (size_t)row * work->sums_ld + j, mask, sums_of_4(sums));
+}
+
+/* The same for GROUP rows at once. */
+INLINED void put_all(const ok_few_dots *work, size_t j, int row, int there, const __m512 *sums) {
+    _Static_assert(GROUP * ROWS == 16, "one vector of sums");
+    const __mmask8 mask = (__mmask8)((1u << there) - 1);
+    const __m512 all = sums_of_16(sums);
+    float *to = work->sums + (size_t)row * work->sums_ld + j;
+    _mm_mask_storeu_ps(to, mask, _mm512_castps512_ps128(all));
+    _mm_mask_storeu_ps(to + work->sums_ld, mask, _mm512_extractf32x4_ps(all, 1));
+    _mm_mask_storeu_ps(to + 2 * work->sums_ld, mask, _mm512_extractf32x4_ps(all, 2));
+    _mm_mask_storeu_ps(to + 3 * work->sums_ld, mask, _mm512_extractf32x4_ps(all, 3));
 }
 
 /* Bytes ahead, at least, of what is asked for; rounded up to whole groups of ROWS rows. */
@@ -106,17 +108,29 @@ static size_t bytes_ahead(size_t row_bytes) {
 
 INLINED void ask_for(const char *line) { _mm_prefetch(line, _MM_HINT_T1); }
 
-/* `k` values of ROWS rows of W and `c` rows of x; `kept` [c][ROWS] holds sums between chunks. */
+/* A chunk of k of ROWS rows of W, of which `there` count and the first is `j`, and of rows of x from `row` on. */
+typedef struct {
+    const uint16_t *w[ROWS];
+    const char *next, *x;
+    size_t k, j;
+    int row, there;
+    bool begins, ends;
+} chunk;
+
+/* `kept` [c][ROWS] holds sums between chunks; after the last they go to `work`. */
 INLINED void tile(
-    const int c, const char *next, const int lines, const uint16_t *const *w, const char *x, size_t x_bytes,
-    size_t k, __m512 *kept, bool begins
+    const int c, const int lines, const ok_few_dots *work, const chunk *own_chunk, __m512 *kept
 ) {
+    const chunk all = *own_chunk;
+    const uint16_t *const *w = all.w;
+    const char *x = all.x, *next = all.next;
+    const size_t k = all.k, x_bytes = work->x_bytes;
     __m512 sums[GROUP][ROWS];
 #pragma clang loop unroll(full)
     for (int i = 0; i < c; i++)
 #pragma clang loop unroll(full)
         for (int r = 0; r < ROWS; r++)
-            sums[i][r] = begins ? _mm512_setzero_ps() : kept[i * ROWS + r];
+            sums[i][r] = all.begins ? _mm512_setzero_ps() : kept[i * ROWS + r];
     size_t p = 0;
     for (; p + 32 <= k; p += 32) {
         __m512i values[ROWS];
@@ -142,21 +156,25 @@ INLINED void tile(
                     sums[i][r], _mm512_load_si512(x + (size_t)i * x_bytes + 2 * p), value);
         }
     }
+    if (!all.ends) {
 #pragma clang loop unroll(full)
-    for (int i = 0; i < c; i++)
+        for (int i = 0; i < c; i++)
 #pragma clang loop unroll(full)
-        for (int r = 0; r < ROWS; r++) kept[i * ROWS + r] = sums[i][r];
+            for (int r = 0; r < ROWS; r++) kept[i * ROWS + r] = sums[i][r];
+    } else if (c == GROUP) {
+        put_all(work, all.j, all.row, all.there, sums[0]);
+    } else {
+#pragma clang loop unroll(full)
+        for (int i = 0; i < c; i++) put(work, all.j, all.row + i, all.there, sums[i]);
+    }
 }
 
-static void tiles(
-    int c, const char *next, int lines, const uint16_t *const *w, const char *x, size_t x_bytes,
-    size_t k, __m512 *kept, bool begins
-) {
-#define CASE(C)                                                                  \
-    case C:                                                                      \
-        if (lines == 0) tile(C, next, 0, w, x, x_bytes, k, kept, begins);        \
-        else if (lines == 1) tile(C, next, 1, w, x, x_bytes, k, kept, begins);   \
-        else tile(C, next, 2, w, x, x_bytes, k, kept, begins);                   \
+static void tiles(int c, int lines, const ok_few_dots *work, const chunk *all, __m512 *kept) {
+#define CASE(C)                                             \
+    case C:                                                 \
+        if (lines == 0) tile(C, 0, work, all, kept);        \
+        else if (lines == 1) tile(C, 1, work, all, kept);   \
+        else tile(C, 2, work, all, kept);                   \
         break;
     switch (c) { CASE(1) CASE(2) CASE(3) CASE(4) }
 #undef CASE
@@ -198,22 +216,36 @@ INLINED void stream(const int c, const ok_few_dots *work) {
     }
 }
 
-/* Scales of blocks one after the other. With double quantization a scale is one of 256 while the outer block lasts. */
+/* With double quantization a scale is one of 256 while an outer block of OUTER blocks lasts: the values that codes stand
+ * for in the last MAPS outer blocks. */
+#define OUTER 256
+#define MAPS 8
+
 typedef struct {
     const ok_nf4 *nf4;
-    size_t outer;
-    float map[256];
+    size_t outer[MAPS];
+    float maps[MAPS][256];
 } scales;
 
-static void set_outer(scales *s, size_t outer) {
+static scales scales_of(const ok_nf4 *nf4) {
+    scales s;
+    s.nf4 = nf4;
+    for (int i = 0; i < MAPS; i++) s.outer[i] = SIZE_MAX;
+    return s;
+}
+
+static const float *map_of(scales *s, size_t outer) {
 #pragma clang fp contract(off)
+    float *map = s->maps[outer % MAPS];
+    if (s->outer[outer % MAPS] == outer) return map;
     const __m512 factor = _mm512_set1_ps(s->nf4->nested_absmax[outer]);
     const __m512 offset = _mm512_set1_ps(s->nf4->nested_offset);
     for (int i = 0; i < 256; i += 16) {
         const __m512 scaled = _mm512_mul_ps(_mm512_loadu_ps(s->nf4->nested_table + i), factor);
-        _mm512_storeu_ps(s->map + i, _mm512_add_ps(scaled, offset));
+        _mm512_storeu_ps(map + i, _mm512_add_ps(scaled, offset));
     }
-    s->outer = outer;
+    s->outer[outer % MAPS] = outer;
+    return map;
 }
 
 /* The scales of `count` runs of 64 values from value `start` on. */
@@ -228,12 +260,12 @@ static const float *scales_at(scales *s, size_t start, size_t count, float *spac
     if (nf4->absmax) return nf4->absmax + first;
     for (size_t i = 0; i < count;) {
         const size_t outer = ok_quotient(first + i, nf4->nested_block_size);
-        if (outer != s->outer) set_outer(s, outer);
+        const float *map = map_of(s, outer);
         size_t end = (outer + 1) * nf4->nested_block_size - first;
         if (end > count) end = count;
         /* Gathers are slower than loads here. */
 #pragma clang loop vectorize(disable) unroll_count(8)
-        for (; i < end; i++) space[i] = s->map[nf4->absmax_codes[first + i]];
+        for (; i < end; i++) space[i] = map[nf4->absmax_codes[first + i]];
     }
     return space;
 }
@@ -254,31 +286,41 @@ INLINED decoded decode(const uint8_t *codes, const float *scale) {
     return d;
 }
 
-/* Scales made at a time. */
+/* Whether scales of some rows can be looked up where they are needed: their outer blocks have maps at once. */
+static bool has_maps(const ok_nf4 *nf4, size_t blocks) {
+    return !nf4->absmax && nf4->block_size == 64 && nf4->nested_block_size == OUTER
+        && ROWS * blocks <= (MAPS - 1) * OUTER;
+}
+
+/* Scales made at a time where they can't. */
 #define SCALES 1024
 
+/* Rows of W from block `first` of the matrix on; `scale` where scales were made. */
 INLINED void nf4_tile(
-    const int c, const ok_few_dots *work, const uint8_t *codes, const float *scale, size_t ahead,
-    size_t j, int there
+    const int c, const bool maps, const ok_few_dots *work, const scales *s, size_t first,
+    const float *scale, size_t ahead, size_t j, int there
 ) {
     const size_t blocks = work->k / 64;
     __m512 sums[GROUP][ROWS];
-    const uint8_t *row[ROWS];
-    const float *own[ROWS];
+    size_t row[ROWS];
 #pragma clang loop unroll(full)
     for (int r = 0; r < ROWS; r++) {
-        const size_t at = (size_t)(r < there ? r : there - 1);
-        (row[r] = codes + at * blocks * 32, own[r] = scale + at * blocks);
+        row[r] = (size_t)(r < there ? r : there - 1) * blocks;
 #pragma clang loop unroll(full)
         for (int i = 0; i < c; i++) sums[i][r] = _mm512_setzero_ps();
     }
+    const uint8_t *codes = s->nf4->codes + 32 * first;
+    const uint8_t *scale_codes = maps ? s->nf4->absmax_codes + first : NULL;
     const char *next = (const char *)codes + ahead, *x = work->x;
     for (size_t q = 0; q < blocks; q++, x += 128, next += 128) {
         ask_for(next);
         ask_for(next + 64);
 #pragma clang loop unroll(full)
         for (int r = 0; r < ROWS; r++) {
-            const decoded d = decode(row[r] + 32 * q, own[r] + q);
+            const size_t at = row[r] + q;
+            const float *own = maps
+                ? s->maps[(first + at) / OUTER % MAPS] + scale_codes[at] : scale + at;
+            const decoded d = decode(codes + 32 * at, own);
 #pragma clang loop unroll(full)
             for (int i = 0; i < c; i++) {
                 const char *from = x + (size_t)i * work->x_bytes;
@@ -291,26 +333,36 @@ INLINED void nf4_tile(
     for (int i = 0; i < c; i++) put(work, j, i, there, sums[i]);
 }
 
+static void nf4_tiles(
+    const bool maps, const ok_few_dots *work, const scales *s, size_t first, const float *scale,
+    size_t ahead, size_t j, int there
+) {
+    switch (work->m) {
+    case 1: nf4_tile(1, maps, work, s, first, scale, ahead, j, there); break;
+    case 2: nf4_tile(2, maps, work, s, first, scale, ahead, j, there); break;
+    case 3: nf4_tile(3, maps, work, s, first, scale, ahead, j, there); break;
+    default: nf4_tile(4, maps, work, s, first, scale, ahead, j, there); break;
+    }
+}
+
 static void nf4_few(const ok_few_dots *work, scales *s) {
-    const size_t blocks = work->k / 64;
-    const size_t ahead = bytes_ahead(32 * blocks);
+    const size_t blocks = work->k / 64, ahead = bytes_ahead(32 * blocks);
+    const bool maps = has_maps(s->nf4, blocks);
     float space[SCALES];
-    const size_t run = SCALES / blocks / ROWS * ROWS;
+    const size_t run = maps ? ROWS : SCALES / blocks / ROWS * ROWS;
     for (size_t start = 0; start < work->count; start += run) {
         const size_t rows = work->count - start < run ? work->count - start : run;
-        const size_t first = (work->first + start) * blocks;
-        const float *scale = scales_at(s, first * 64, rows * blocks, space);
-        for (size_t j = 0; j < rows; j += ROWS) {
-            const int there = rows - j < ROWS ? (int)(rows - j) : ROWS;
-            const uint8_t *codes = s->nf4->codes + (first + j * blocks) * 32;
-            const float *own = scale + j * blocks;
-            switch (work->m) {
-            case 1: nf4_tile(1, work, codes, own, ahead, start + j, there); break;
-            case 2: nf4_tile(2, work, codes, own, ahead, start + j, there); break;
-            case 3: nf4_tile(3, work, codes, own, ahead, start + j, there); break;
-            default: nf4_tile(4, work, codes, own, ahead, start + j, there); break;
-            }
+        const size_t first = (work->first + start) * blocks, end = first + rows * blocks;
+        if (maps) {
+            for (size_t outer = first / OUTER; outer * OUTER < end; outer++) map_of(s, outer);
+            nf4_tiles(true, work, s, first, NULL, ahead, start, (int)rows);
+            continue;
         }
+        const float *scale = scales_at(s, first * 64, rows * blocks, space);
+        for (size_t j = 0; j < rows; j += ROWS)
+            nf4_tiles(
+                false, work, s, first + j * blocks, scale + j * blocks, ahead, start + j,
+                rows - j < ROWS ? (int)(rows - j) : ROWS);
     }
 }
 
@@ -340,7 +392,7 @@ static void row_values(
 
 static void dots(const ok_few_dots *work) {
     const ok_matrix *w = work->w;
-    scales s = {.nf4 = w->nf4, .outer = SIZE_MAX};
+    scales s = scales_of(w->nf4);
     if (work->m <= GROUP && by_blocks(work) && work->k > 0 && work->k * ROWS <= 64 * SCALES) {
         nf4_few(work, &s);
         return;
@@ -363,28 +415,31 @@ static void dots(const ok_few_dots *work) {
         size_t p = 0;
         do {
             const size_t k = work->k - p < CHUNK ? work->k - p : CHUNK;
-            const uint16_t *from[ROWS];
+            chunk one = {
+                .k = k, .j = j, .there = there, .begins = p == 0, .ends = p + k == work->k,
+            };
             const char *next =
                 (const char *)w->data + (work->first + j) * w->ld * 2 + ahead + 8 * p;
             for (int r = 0; r < ROWS; r++) {
                 const int own = r < there ? r : there - 1;
                 const size_t row = work->first + j + (size_t)own;
                 if (direct) {
-                    from[r] = (const uint16_t *)w->data + row * w->ld + p;
+                    one.w[r] = (const uint16_t *)w->data + row * w->ld + p;
                 } else {
-                    from[r] = rows[own];
+                    one.w[r] = rows[own];
                     if (r < there) row_values(work, &s, row, p, k, rows[r]);
                 }
             }
-            for (int i = 0; i < work->m; i += GROUP)
+            for (one.row = 0; one.row < work->m; one.row += GROUP) {
+                const int group = one.row / GROUP;
+                one.next = next + 64 * lines * group;
+                one.x = work->x + (size_t)one.row * work->x_bytes + 2 * p;
                 tiles(
-                    work->m - i < GROUP ? work->m - i : GROUP, next + 64 * lines * i / GROUP,
-                    i / GROUP * lines < ROWS ? lines : 0, from,
-                    work->x + (size_t)i * work->x_bytes + 2 * p, work->x_bytes, k,
-                    kept + i * ROWS, p == 0);
+                    work->m - one.row < GROUP ? work->m - one.row : GROUP,
+                    group * lines < ROWS ? lines : 0, work, &one, kept + one.row * ROWS);
+            }
             p += k;
         } while (p < work->k);
-        for (int i = 0; i < work->m; i++) put(work, j, i, there, kept + i * ROWS);
     }
 }
 

@@ -37,7 +37,8 @@ package enum FrozenMatrix: Sendable {
 /// Blocks of `blockSize` (64) values run over the flattened matrix. Value `i` has a 4-bit code in `codes[i / 2]`, the
 /// even one in the high half; it is `NF4.table[code] * absmax(i / blockSize)`.
 /// With double quantization `absmax(b) = nested.table[absmaxCodes[b]] * nested.absmax[b / 256] + nested.offset`.
-package struct NF4Matrix: Sendable {
+/// A class, because every operation is handed one, and its four tensors would be counted each time.
+package final class NF4Matrix: Sendable {
     package struct Nested: Sendable {
         /// float32, one per `blockSize` (256) absmax codes.
         package let absmax: Tensor

@@ -1,3 +1,5 @@
+internal import OslerCompute
+
 #if canImport(Glibc)
     internal import Glibc
 #elseif canImport(Darwin)
@@ -78,22 +80,9 @@ package struct Sampler: Sendable {
             weights = [Float](repeating: 0, count: logits.count)
         }
         let (top, scale) = (OslerInference.largest(logits), Float(1 / options.temperature))
-        var total = 0.0
-        weights.withUnsafeMutableBytes { bytes in
-            forEachExponential(logits, top: top, scale: scale) {
-                values, first, count in
-                total += Double(values.sum())
-                if count == 16 {
-                    bytes.storeBytes(of: values, toByteOffset: 4 * first, as: SIMD16<Float>.self)
-                } else {
-                    for lane in 0..<count {
-                        bytes.storeBytes(
-                            of: values[lane], toByteOffset: 4 * (first + lane), as: Float.self)
-                    }
-                }
-            }
+        return weights.withUnsafeMutableBufferPointer {
+            exponentialSum(logits, top: top, scale: scale, into: $0)
         }
-        return total
     }
 
     /// The top-k, most probable first; without top-k those that can be in the nucleus.

@@ -82,14 +82,14 @@ extension CausalLM {
             let kept = KeptBlocks()
             let firstKept = max(
                 firstAdapted, blocks.count - checkpointing.keptBlocks(of: blocks.count))
-            for (index, block) in blocks.enumerated() {
+            for index in blocks.indices {
                 let pass = passes[index]
                 let mark = pass.arena.used
                 enter(index, .up)
                 // To another device by way of the gradient, which has nothing to hold yet.
                 let leaves = passes.isBoundary(after: index)
                 let output = leaves ? gradients[passes.device(of: index)] : states[index + 1]
-                let saved = block.forward(states[index], into: output, pass)
+                let saved = blocks[index].forward(states[index], into: output, pass)
                 if leaves { backend.copy(output, to: states[index + 1]) }
                 if index >= firstKept {
                     kept.push(saved, mark: mark)

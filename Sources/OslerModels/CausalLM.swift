@@ -89,7 +89,7 @@ package final class CausalLM {
     func hiddenStates(_ ids: [Int32], cache: KeyValueCache? = nil, _ passes: Passes) -> Tensor {
         var input = embed(ids, passes.first)
         var output = passes.first.arena.tensor(.float32, input.shape)
-        for (index, block) in blocks.enumerated() {
+        for index in blocks.indices {
             let pass = passes[index]
             if index > 0, passes.isBoundary(after: index - 1) {
                 let arrived = pass.arena.tensor(.float32, input.shape)
@@ -98,7 +98,7 @@ package final class CausalLM {
             }
             enter(index, .up)
             pass.arena.scope {
-                _ = block.forward(input, into: output, cache: cache?.layers[index], pass)
+                _ = blocks[index].forward(input, into: output, cache: cache?.layers[index], pass)
             }
             swap(&input, &output)
         }

@@ -1,7 +1,8 @@
 package import OslerCompute
 
 /// One adapter: `A [R, in]`, `B [out, R]`, their gradients (all float32), and its scale.
-package struct LoRAPair: Sendable {
+/// A class for the same reason as `NF4Matrix`.
+package final class LoRAPair: Sendable {
     /// Counts adapters through the model; names the dropout mask.
     package let index: Int
     package let a: Tensor

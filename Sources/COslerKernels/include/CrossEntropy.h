@@ -21,4 +21,9 @@ typedef struct ok_cross_entropy {
 
 void ok_cross_entropy_rows(ok_isa isa, ok_pool *pool, const ok_cross_entropy *job, size_t rows);
 
+/* The sum, in double precision, of exp(scale * (x - top)), which go to `out` (which may be `x`) where it is given. No x may
+ * be larger than `top`. */
+double ok_exponentials(
+    ok_isa isa, const float *x, size_t count, float top, float scale, float *_Nullable out);
+
 #pragma clang assume_nonnull end

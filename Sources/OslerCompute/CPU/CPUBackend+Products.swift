@@ -11,28 +11,41 @@ extension CPUBackend {
     }
 
     private func run(_ multiplications: ArraySlice<Multiplication>) {
-        let products = multiplications.flatMap(\.products)
-        withUnsafeTemporaryAllocation(of: ok_nf4.self, capacity: max(products.count, 1)) { nf4 in
-            for (i, product) in products.enumerated() {
-                nf4.initializeElement(at: i, to: ok_nf4(product.b))
-            }
-            var kernels: [ok_product] = []
-            for one in multiplications {
-                for product in one.products {
-                    kernels.append(
-                        ok_product(
-                            product, nf4: nf4.baseAddress! + kernels.count, m: one.output.rowCount,
-                            n: one.output.columns))
+        let count = multiplications.reduce(0) { $0 + $1.products.count }
+        withUnsafeTemporaryAllocation(of: ok_nf4.self, capacity: max(count, 1)) { nf4 in
+            withUnsafeTemporaryAllocation(of: ok_product.self, capacity: max(count, 1)) { kernels in
+                withUnsafeTemporaryAllocation(
+                    of: ok_call.self, capacity: max(multiplications.count, 1)
+                ) { calls in
+                    fill(calls, kernels, nf4, multiplications)
+                    ok_gemm(
+                        tile, pool.handle, productScratch, calls.baseAddress!,
+                        Int32(multiplications.count))
                 }
             }
-            kernels.withUnsafeBufferPointer { kernels in
-                var first = 0
-                let calls = multiplications.map { one in
-                    defer { first += one.products.count }
-                    return ok_call(one, products: kernels.baseAddress.map { $0 + first })
-                }
-                ok_gemm(tile, pool.handle, productScratch, calls, Int32(calls.count))
+        }
+    }
+
+    private func fill(
+        _ calls: UnsafeMutableBufferPointer<ok_call>,
+        _ kernels: UnsafeMutableBufferPointer<ok_product>,
+        _ nf4: UnsafeMutableBufferPointer<ok_nf4>, _ multiplications: ArraySlice<Multiplication>
+    ) {
+        var (call, next) = (0, 0)
+        for one in multiplications {
+            let first = next
+            for product in one.products {
+                nf4.initializeElement(at: next, to: ok_nf4(product.b))
+                kernels.initializeElement(
+                    at: next,
+                    to: ok_product(
+                        product, nf4: nf4.baseAddress! + next, m: one.output.rowCount,
+                        n: one.output.columns))
+                next += 1
             }
+            calls.initializeElement(
+                at: call, to: ok_call(one, products: kernels.baseAddress! + first))
+            call += 1
         }
     }
 }
