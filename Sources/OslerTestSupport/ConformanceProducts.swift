@@ -37,7 +37,8 @@ extension ConformanceCase {
     }
 
     /// 1 to 17 rows, where CPU kernels go from reading weights in place to packing them: rows and columns that fill no
-    /// tile, K that fills no vector, K that cuts NF4 blocks and K that doesn't, K beyond any chunk.
+    /// tile, K that fills no vector, K that cuts NF4 blocks and K that doesn't, K beyond any chunk, more
+    /// outer blocks of scales than a kernel remembers.
     private static var fewRows: [ConformanceCase] {
         var cases: [ConformanceCase] = []
         for form in MatrixForm.allCases {
@@ -47,7 +48,7 @@ extension ConformanceCase {
             }
             for (m, n, k) in [
                 (1, 67, 576), (3, 6, 1100), (6, 5, 2112), (16, 70, 96), (1, 3, 16448),
-                (9, 2, 16448),
+                (9, 2, 16448), (2, 200, 1024),
             ] {
                 cases.append(forward(m, n, k, form))
             }

@@ -55,7 +55,9 @@ import Testing
 
     @Test("More keys than queries agree with the reference", arguments: continuations.indices)
     func continuation(_ index: Int) throws {
-        for (heads, keyHeads, width) in [(2, 2, 64), (7, 1, 16), (6, 2, 24)] {
+        for (heads, keyHeads, width) in [
+            (2, 2, 64), (7, 1, 16), (6, 2, 24), (6, 3, 80), (2, 1, 136),
+        ] {
             for precision in [Precision.float32, .bfloat16] {
                 let problem = Problem(
                     Self.table(Self.continuations[index]), heads: heads, keyHeads: keyHeads,
