@@ -114,7 +114,6 @@ static forward plan(
     f.value_bytes = f.value_panel * (size_t)attention_ceil(a->width, tile->mr);
     f.query_panel = ok_panel_bytes(tile, tile->nr, a->width);
 
-    size_t chunk_items = 0;
     for (size_t s = 0; s < a->sequence_count; s++) {
         const ok_sequence *q = &a->sequences[s];
         if (q->query_count == 0) continue;
@@ -128,8 +127,7 @@ static forward plan(
             f.item_count += (size_t)(attention_ceil(q->query_count, f.queries) * a->key_heads);
         }
     }
-    chunk_items = (size_t)((f.blocks + f.chunks) * a->key_heads);
-    f.pack_count = chunk_items;
+    f.pack_count = (size_t)((f.blocks + f.chunks) * a->key_heads);
     f.few_heads = heads_an_item(f.chunks, a->key_heads, threads);
     f.partial_ld = (width + 2) * (size_t)f.few_rows;
 

@@ -33,21 +33,15 @@ package final class KeyValueCache {
             * configuration.headWidth * precision.activationType.byteWidth
     }
 
-    /// Each layer's where its block is. A device's layers lie in one piece of memory, for huge pages.
+    /// Each layer's where its block is.
     package init(_ model: CausalLM, sequences: Int, capacity: Int) throws {
-        let (configuration, placement) = (model.configuration, model.placement)
-        let rows = sequences * capacity
-        let shape = [rows, configuration.keyValueHeads, configuration.headWidth]
-        layers = try (0..<placement.devices).flatMap { device in
-            let count = placement.blocks(on: device, of: configuration.layers).count
-            let memory = try model.backend.on(device) {
-                try model.backend.tensor(
-                    model.backend.precision.activationType, [2 * count] + shape)
-            }
-            return (0..<count).map { layer in
+        let (configuration, backend) = (model.configuration, model.backend)
+        let shape = [sequences * capacity, configuration.keyValueHeads, configuration.headWidth]
+        let type = backend.precision.activationType
+        layers = try (0..<configuration.layers).map { layer in
+            try backend.on(model.placement.device(of: layer)) {
                 Layer(
-                    keys: memory.rows(2 * layer..<2 * layer + 1).reshaped(shape),
-                    values: memory.rows(2 * layer + 1..<2 * layer + 2).reshaped(shape))
+                    keys: try backend.tensor(type, shape), values: try backend.tensor(type, shape))
             }
         }
         self.capacity = capacity
