@@ -36,6 +36,9 @@
 #define SLAB_SUMS_BYTES (16u << 20)
 /* Packed panels of right operands that a task keeps: part of the second-level cache. */
 #define RUN_BYTES (384u << 10)
+/* Tiles at a run's end among which the fetching for the next one is spread, and a quarter of them where that is more:
+ * what is fetched early in a long run has left the second-level cache before it is used. */
+#define FETCHING_TILES 192
 /* Row panels that an item of packing takes. */
 #define PACK_PANELS 8
 /* Tasks a thread, so that threads end together. */
@@ -169,6 +172,18 @@ typedef struct {
     size_t panel_bytes;
 } segment;
 
+/* `rows` rows of `count` values of an NF4 matrix, from the one at `start` on. */
+static void decode_rows(
+    const ok_tile *tile, const ok_matrix *b, size_t start, size_t rows, size_t count, ok_type type,
+    char *to
+) {
+    if (tile->decode_nf4_rows && tile->decode_nf4_rows(b->nf4, start, b->ld, rows, count, type, to))
+        return;
+    for (size_t row = 0; row < rows; row++)
+        tile->decode_nf4(
+            b->nf4, start + row * b->ld, count, type, to + row * count * ok_type_bytes(type));
+}
+
 /* Packs [N, K] rows, panel by panel; an NF4 matrix is decoded to rows first, a few values of each at a time. */
 static void pack_forward(const ok_tile *tile, const part *part, const segment *segment, char *decoded) {
     const ok_matrix *b = segment->b;
@@ -186,10 +201,8 @@ static void pack_forward(const ok_tile *tile, const part *part, const segment *s
                     element(b, at, part->column + j), b->type, b->ld, true, count, (int)length, to);
                 continue;
             }
-            for (size_t row = 0; row < (size_t)count; row++)
-                tile->decode_nf4(
-                    b->nf4, (part->column + j + row) * b->ld + at, length, type,
-                    decoded + row * length * ok_type_bytes(type));
+            decode_rows(
+                tile, b, (part->column + j) * b->ld + at, (size_t)count, length, type, decoded);
             tile->pack_b(decoded, type, length, true, count, (int)length, to);
         }
     }
@@ -206,10 +219,8 @@ static void pack_backward(const ok_tile *tile, const part *part, const segment *
         const size_t k = segment->k + (size_t)p;
         ok_matrix dense = {decoded, NULL, type, part->columns, false};
         if (b->nf4)
-            for (size_t row = 0; row < (size_t)rows; row++)
-                tile->decode_nf4(
-                    b->nf4, (k + row) * b->ld + part->column, part->columns, type,
-                    decoded + row * part->columns * ok_type_bytes(type));
+            decode_rows(
+                tile, b, k * b->ld + part->column, (size_t)rows, part->columns, type, decoded);
         else
             dense = (ok_matrix){element(b, k, part->column), NULL, b->type, b->ld, false};
         for (size_t j = 0; j < part->columns; j += nr)
@@ -416,14 +427,14 @@ static void multiply_task(void *context, size_t item, int thread) {
             if (segments[s].b->transposed) pack_forward(tile, &part, &segments[s], own.decoded);
             else pack_backward(tile, &part, &segments[s], own.decoded);
         const ahead next = next_reads(job, plan, at, &part, item);
-        const size_t tiles = part.row_panels * part.panels;
+        const size_t tiles = part.row_panels * part.panels, quiet = tiles - least(tiles, most(tiles / 4, FETCHING_TILES));
         for (size_t t = 0; t < tiles; t++) {
             const size_t i = t / part.panels, j = t % part.panels, row = (part.row_panel + i) * mr;
             const int rows = (int)least(mr, plan->rows - row);
             const int columns = (int)least(nr, part.columns - j * nr);
             float *sums =
                 started || !ends ? kept.tiles + (j * kept.column + i) * mr * nr : own.tile;
-            if (next.b) fetch(&next, t, tiles);
+            if (next.b && t >= quiet) fetch(&next, t - quiet, tiles - quiet);
             if (ends)
                 fetch_output(
                     &plan->call->output, job->row + row, part.column + j * nr, rows, columns);

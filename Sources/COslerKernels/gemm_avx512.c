@@ -155,6 +155,12 @@ OK_AVX512BF16 static void decode_pairs(
     else ok_decode_nf4_avx2(matrix, start, count, type, out);
 }
 
+OK_AVX512BF16 static bool decode_rows_pairs(
+    const ok_nf4 *matrix, size_t start, size_t step, size_t rows, size_t count, ok_type type, void *out
+) {
+    return type == OK_BF16 && decode_nf4_rows_pairs(matrix, start, step, rows, count, out);
+}
+
 OK_USES_AVX2 static void finish(
     const ok_output *output, size_t row, size_t column, int rows, int columns, const float *sums
 ) {
@@ -180,6 +186,6 @@ const ok_tile ok_tile_avx512_bf16 =
 const ok_tile ok_tile_avx512bf16_bf16 = {
     .isa = OK_ISA_AVX512BF16, .bfloat16 = true, .mr = MR, .nr = NR, .k_step = 2, .element_bytes = 2,
     .piece = 512, .pack_a = pack_a_pairs, .pack_b = pack_b_pairs, .kernel = pairs_kernel,
-    .decode_nf4 = decode_pairs, .combine = ok_combine_avx2, .finish = finish_pairs,
+    .decode_nf4 = decode_pairs, .decode_nf4_rows = decode_rows_pairs, .combine = ok_combine_avx2, .finish = finish_pairs,
 };
 #endif

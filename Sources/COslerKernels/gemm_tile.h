@@ -40,6 +40,11 @@ struct ok_tile {
         int k, const void *a, const void *b, float *c, size_t ldc, bool accumulate, int rows, int columns);
     /* Values start ..< start + count of the flattened matrix as bfloat16 or float32, row-major. */
     void (*decode_nf4)(const ok_nf4 *matrix, size_t start, size_t count, ok_type type, void *out);
+    /* Faster: `rows` times as much, each row `step` values behind the one before it and right behind it in `out`. False,
+     * and nothing done, where it doesn't know the case. */
+    bool (*_Nullable decode_nf4_rows)(
+        const ok_nf4 *matrix, size_t start, size_t step, size_t rows, size_t count, ok_type type,
+        void *out);
     /* x = x * x_scale + y * y_scale, or x * x_scale without y. */
     void (*combine)(size_t count, float *x, float x_scale, const float *_Nullable y, float y_scale);
     /* Writes `rows` x `columns` sums (row stride nr) at row, column of the output, with addend and bias. */

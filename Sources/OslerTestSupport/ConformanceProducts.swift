@@ -23,6 +23,10 @@ extension ConformanceCase {
         }
         for form in MatrixForm.allCases {
             cases += [forward(70, 300, 1300, form), backward(40, 290, 1100, form)]
+            // Rows of NF4 codes that begin and end in the middle of a block, and at its ends.
+            for (m, n, k) in [(40, 96, 96), (40, 160, 96), (40, 576, 192)] {
+                cases += [forward(m, n, k, form), backward(m, n, k, form)]
+            }
         }
         for (m, n, rank) in [
             (19, 70, 5), (65, 136, 16), (130, 264, 33), (20, 131, 64), (17, 40, 65),
