@@ -14,6 +14,17 @@ OK_INLINE float K(largest)(const float *x, size_t n)
     return result;
 }
 
+/* `x` with zeros from lane `k` on. */
+OK_INLINE f32x16 K(first_lanes)(f32x16 x, size_t k)
+{
+    if (k < 16) {
+        float tail[16] = {0};
+        memcpy(tail, &x, k * sizeof(float));
+        memcpy(&x, tail, sizeof x);
+    }
+    return x;
+}
+
 /* exp(x - largest), whose sum and whose sum times x - largest are added up; kept in `x` when `keep`. */
 OK_INLINE void K(exponentials)(
     float *x, size_t i, size_t k, float largest, bool keep, f32x16 *sum, f32x16 *weighted)
@@ -22,11 +33,7 @@ OK_INLINE void K(exponentials)(
     d = d < -87.0f ? (f32x16)-87.0f : d;
     f32x16 e = K(exp)(d);
     if (keep) K(store)(e, x, false, i, k);
-    if (k < 16) {
-        float tail[16] = {0};
-        memcpy(tail, &e, k * sizeof(float));
-        memcpy(&e, tail, sizeof e);
-    }
+    e = K(first_lanes)(e, k);
     *sum += e;
     *weighted += e * d;
 }
@@ -67,14 +74,9 @@ static double K(exponential_sum)(const float *x, size_t n, float top, float scal
     K(f64x16) sums = 0;
     for (size_t i = 0; i < n; i += 16) {
         const size_t k = n - i < 16 ? n - i : 16;
-        f32x16 d = (K(load)(x, false, i, k) - top) * scale;
-        f32x16 e = K(exp)(d < -87.0f ? (f32x16)-87.0f : d);
+        f32x16 e = K(exp)((K(load)(x, false, i, k) - top) * scale);
         if (out) K(store)(e, out, false, i, k);
-        if (k < 16) {
-            float tail[16] = {0};
-            memcpy(tail, &e, k * sizeof(float));
-            memcpy(&e, tail, sizeof e);
-        }
+        e = K(first_lanes)(e, k);
         sums += __builtin_convertvector(e, K(f64x16));
     }
     double sum = 0;
